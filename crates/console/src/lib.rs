@@ -1,0 +1,1 @@
+//! The ops listener: one page of live figures, metrics, health

@@ -1,0 +1,1 @@
+//! Loads and converts API contracts and makes the route table

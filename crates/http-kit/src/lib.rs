@@ -1,0 +1,1 @@
+//! Problem details, structured fields, client context, header and path hygiene

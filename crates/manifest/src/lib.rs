@@ -1,0 +1,1 @@
+//! The manifest: configuration types, validation with file, line and key, JSON Schema

@@ -1,0 +1,1 @@
+//! What an edge acts on: plain versioned serde sections, one per room

@@ -1,0 +1,1 @@
+//! Metric families, access log, trace context: every name, unit and meaning in one place

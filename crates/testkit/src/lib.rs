@@ -1,0 +1,1 @@
+//! Development only: scripted origin, raw HTTP client, manual clock, free ports

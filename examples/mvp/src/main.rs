@@ -1,0 +1,2 @@
+//! Example backend.
+fn main() {}

@@ -73,9 +73,7 @@ impl FromStr for HumanDuration {
     type Err = ParseHumanError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text, &TIME_UNITS)
-            .map(Self::from_millis)
-            .ok_or_else(|| refusal(text, TIME_EXPECTED))
+        parse(text, &TIME_UNITS).map(Self::from_millis).ok_or_else(|| refusal(text, TIME_EXPECTED))
     }
 }
 

@@ -1,5 +1,36 @@
-//! The request path: listeners, the stack of steps, upstreams, drain.
+//! The request path: listeners, one core a thread, the stack of steps, upstreams, drain.
+//!
+//! Read [`stack`] first: it is the way of a request, one step after the other. Around it stand
+//! what a step uses ([`router`], [`limit`], [`auth`], [`upstream`]) and what carries it
+//! ([`listen`], [`core`], [`conn`], [`guard`]).
+//!
+//! It never queries a database, never holds a request's body whole, never lets a request leave the
+//! core that accepted it, and never answers with anything but a service's answer or a problem
+//! document.
 
 pub mod auth;
+mod body;
+mod config;
+mod conn;
+mod connections;
+mod core;
+mod exchange;
+mod framing;
+mod guard;
+mod handle;
 pub mod limit;
+mod listen;
+mod record;
+mod refusal;
 pub mod router;
+mod stack;
+mod steps;
+mod tasks;
+mod tls;
+mod upstream;
+
+pub use config::{Config, ConfigError, ConfigInput};
+pub use handle::{Drained, Edge, EdgeOptions, StartError, Upstream};
+pub use listen::{ListenError, Listener};
+pub use tls::TlsError;
+pub use upstream::EndpointStatus;

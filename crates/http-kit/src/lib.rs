@@ -1,1 +1,19 @@
-//! Problem details, structured fields, client context, header and path hygiene
+//! What every HTTP answer and request of Plimsoll has in common: problem details with stable
+//! codes, header and path hygiene, forwarding addresses, client context, rate limit fields and
+//! request ids.
+//!
+//! Everything here is a pure function of the bytes it is given: no I/O, no clock, no randomness of
+//! its own, no logging. A parser of untrusted input in this crate never panics and has a bound on
+//! what it reads; each has a naive twin in the tests that must agree with it.
+
+pub mod client;
+pub mod codes;
+pub mod forwarded;
+pub mod hygiene;
+pub mod problem;
+pub mod ratelimit_fields;
+pub mod request_id;
+
+pub use client::ClientContext;
+pub use codes::Code;
+pub use problem::Problem;

@@ -1,1 +1,50 @@
-//! The manifest: configuration types, validation with file, line and key, JSON Schema
+//! The manifest: `plimsoll.toml` as types, read with line and column, validated as a whole.
+//!
+//! Its public face: [`load`] and [`parse`] turn a text into a [`Manifest`] or into **every**
+//! [`Fault`] it has; [`Loaded`] adds the hash of what an edge acts on and the files it names;
+//! [`json_schema`] and [`reference_markdown`] are the documentation, made from the same types;
+//! [`env`](mod@env) is the only door to environment variables.
+//!
+//! It never opens a connection, never reads the clock, never logs, and holds no secret: a secret
+//! stands in the environment, and the manifest at most names it.
+
+mod auth;
+mod check;
+mod client;
+mod edge;
+pub mod env;
+mod fault;
+mod files;
+mod hash;
+mod limit;
+mod load;
+mod operation;
+mod ops;
+mod passthrough;
+mod reference;
+mod root;
+mod schema;
+mod service;
+mod shape;
+mod similar;
+mod telemetry;
+mod tree;
+mod values;
+
+pub use auth::{Algorithm, AuthSection, ForwardPrincipal, Issuer, Rate};
+pub use client::{ClientHeaders, ClientSection};
+pub use edge::{EdgeSection, TlsSection, UnknownPaths};
+pub use fault::Fault;
+pub use limit::{Limit, LimitPer, LimitUnits};
+pub use load::{Loaded, Overrides, load, load_with, parse};
+pub use operation::{Method, OperationPolicy, OperationSecurity};
+pub use ops::OpsSection;
+pub use passthrough::{Passthrough, PassthroughKind, PassthroughSecurity};
+pub use reference::reference_markdown;
+pub use root::Manifest;
+pub use schema::json_schema;
+pub use service::{Ejection, Pool, Release, Service, ServiceVersion, Timeouts, VersionRule};
+pub use telemetry::{AccessLogFormat, TelemetrySection};
+pub use values::{
+    Cidr, HeaderName, HttpUrl, ListenAddr, OriginUrl, PathPrefix, PathTemplate, ValueError,
+};

@@ -1,2 +1,38 @@
-//! Plimsoll.
-fn main() {}
+//! Plimsoll: one binary in front of a mobile app's backend.
+//!
+//! This crate reads the command line and puts the parts together. It holds no business logic, no
+//! SQL and no HTTP parsing.
+
+mod banner;
+mod cli;
+mod commands;
+mod data_dir;
+mod exit;
+mod inherited;
+mod node;
+mod setup;
+mod watch;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command, Dev};
+use crate::exit::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Up(arguments) => commands::up::run(&arguments),
+        Command::Init(arguments) => commands::init::run(&arguments),
+        Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Schema => commands::schema::run(),
+        Command::Doctor(arguments) => commands::doctor::run(&arguments),
+        Command::Dev(Dev::Token(arguments)) => commands::dev_token::run(&arguments),
+        Command::Completions { shell } => commands::completions::run(shell),
+    };
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,1 @@
+"""The benchmark of the edge; `run` beside this folder is its program."""

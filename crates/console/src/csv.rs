@@ -1,0 +1,237 @@
+//! Every table of the page as CSV (RFC 4180).
+
+use plimsoll_telemetry::Figures;
+
+use crate::view::View;
+
+/// A table that can be had as CSV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Operations,
+    Platforms,
+    DeviceModels,
+    Upstreams,
+    Routes,
+    History,
+    Loads,
+}
+
+impl Table {
+    const FILES: [(&'static str, Table); 7] = [
+        ("operations.csv", Table::Operations),
+        ("platforms.csv", Table::Platforms),
+        ("device-models.csv", Table::DeviceModels),
+        ("upstreams.csv", Table::Upstreams),
+        ("routes.csv", Table::Routes),
+        ("history.csv", Table::History),
+        ("loads.csv", Table::Loads),
+    ];
+
+    pub(crate) fn by_file(file: &str) -> Option<Self> {
+        Self::FILES.iter().find(|(name, _)| *name == file).map(|(_, table)| *table)
+    }
+
+    pub(crate) fn file(self) -> &'static str {
+        Self::FILES.iter().find(|(_, table)| *table == self).map_or("", |(name, _)| name)
+    }
+}
+
+const FIGURES: [&str; 10] = [
+    "requests",
+    "requests_per_second",
+    "p50_seconds",
+    "p95_seconds",
+    "p99_seconds",
+    "error_share",
+    "client_error_share",
+    "within_objective_share",
+    "bytes_in_per_second",
+    "bytes_out_per_second",
+];
+
+/// Lines being written.
+struct Lines {
+    text: String,
+    start: bool,
+}
+
+impl Lines {
+    fn with_head(names: &[&str]) -> Self {
+        let mut lines = Self { text: String::new(), start: true };
+        for name in names {
+            lines.raw(name);
+        }
+        lines.end();
+        lines
+    }
+
+    fn raw(&mut self, value: &str) {
+        if !std::mem::take(&mut self.start) {
+            self.text.push(',');
+        }
+        self.text.push_str(value);
+    }
+
+    /// A text. A spreadsheet takes one that starts like a formula for a formula, and some of these
+    /// come from clients: a quote in front keeps it a text.
+    fn text(&mut self, value: &str) -> &mut Self {
+        let formula = value.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        if formula || value.contains([',', '"', '\n', '\r']) {
+            let mark = if formula { "'" } else { "" };
+            self.raw(&format!("\"{mark}{}\"", value.replace('"', "\"\"")));
+        } else {
+            self.raw(value);
+        }
+        self
+    }
+
+    fn number(&mut self, value: impl std::fmt::Display) -> &mut Self {
+        self.raw(&value.to_string());
+        self
+    }
+
+    fn maybe(&mut self, value: Option<impl std::fmt::Display>) -> &mut Self {
+        self.raw(&value.map(|value| value.to_string()).unwrap_or_default());
+        self
+    }
+
+    fn figures(&mut self, figures: &Figures) {
+        self.number(figures.requests)
+            .number(figures.requests_per_second)
+            .maybe(figures.p50_seconds)
+            .maybe(figures.p95_seconds)
+            .maybe(figures.p99_seconds)
+            .number(figures.error_share)
+            .number(figures.client_error_share)
+            .maybe(figures.within_objective_share)
+            .number(figures.bytes_in_per_second)
+            .number(figures.bytes_out_per_second);
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.text.push_str("\r\n");
+        self.start = true;
+    }
+}
+
+fn with_figures(names: &[&'static str]) -> Lines {
+    Lines::with_head(&names.iter().copied().chain(FIGURES).collect::<Vec<_>>())
+}
+
+pub(crate) fn write(table: Table, view: &View) -> String {
+    match table {
+        Table::Operations => {
+            let mut lines = with_figures(&["service", "operation", "route"]);
+            for row in &view.operations {
+                lines.text(&row.service).text(&row.operation);
+                lines.text(row.route.as_deref().unwrap_or_default()).figures(&row.figures);
+            }
+            lines.text
+        }
+        Table::Platforms => {
+            let mut lines = with_figures(&["platform"]);
+            for row in &view.platforms {
+                lines.text(row.platform.as_str()).figures(&row.figures);
+            }
+            lines.text
+        }
+        Table::DeviceModels => {
+            let mut lines = with_figures(&["device_model"]);
+            for row in &view.device_models {
+                lines.text(&row.device_model).figures(&row.figures);
+            }
+            lines.text
+        }
+        Table::Upstreams => upstreams(view),
+        Table::Routes => routes(view),
+        Table::History => history(view),
+        Table::Loads => {
+            let mut lines = Lines::with_head(&["name", "value", "max", "unit"]);
+            for row in &view.loads {
+                lines.text(&row.name).number(row.value).number(row.max).text(&row.unit).end();
+            }
+            lines.text
+        }
+    }
+}
+
+fn upstreams(view: &View) -> String {
+    let mut lines = Lines::with_head(&[
+        "service",
+        "release",
+        "url",
+        "ejected_for_ms",
+        "consecutive_failures",
+        "failures_total",
+        "connections",
+        "idle",
+    ]);
+    for row in &view.upstreams {
+        lines.text(&row.service).text(&row.release).text(&row.url).maybe(row.ejected_for_ms);
+        lines.number(row.consecutive_failures).number(row.failures_total);
+        lines.number(row.connections).number(row.idle).end();
+    }
+    lines.text
+}
+
+fn routes(view: &View) -> String {
+    let mut lines = Lines::with_head(&[
+        "service",
+        "operation",
+        "method",
+        "template",
+        "security",
+        "limits",
+        "cost",
+        "body_bytes_max",
+        "total_timeout_ms",
+    ]);
+    for row in &view.routes {
+        lines.text(&row.service).text(&row.operation).text(&row.method).text(&row.template);
+        lines.text(&row.security).text(&row.limits.join("; ")).number(row.cost);
+        lines.maybe(row.body_bytes_max).maybe(row.total_timeout_ms).end();
+    }
+    lines.text
+}
+
+fn history(view: &View) -> String {
+    let mut lines = Lines::with_head(&[
+        "age_seconds",
+        "requests_per_second",
+        "errors_per_second",
+        "p50_seconds",
+        "p95_seconds",
+        "p99_seconds",
+        "connections_open",
+        "requests_in_flight",
+    ]);
+    for row in &view.history {
+        lines.number(row.age_seconds).number(row.requests_per_second).number(row.errors_per_second);
+        lines.maybe(row.p50_seconds).maybe(row.p95_seconds).maybe(row.p99_seconds);
+        lines.number(row.connections_open).number(row.requests_in_flight).end();
+    }
+    lines.text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_quoted_and_never_formulas() {
+        let mut lines = Lines::with_head(&["a", "b", "c", "d"]);
+        lines.text("=1+1").text("a,\"b\"\n").text("plain").maybe(None::<u8>).end();
+        let expected = "a,b,c,d\r\n\"'=1+1\",\"a,\"\"b\"\"\n\",plain,\r\n";
+        assert_eq!(lines.text, expected);
+    }
+
+    #[test]
+    fn every_table_has_a_file_and_a_file_one_table() {
+        for (file, table) in Table::FILES {
+            assert_eq!(Table::by_file(file), Some(table));
+            assert_eq!(table.file(), file);
+        }
+        assert_eq!(Table::by_file("operations"), None);
+    }
+}

@@ -1,0 +1,287 @@
+//! The manifest's word on operations, applied on top of the contracts.
+
+use std::collections::HashSet;
+use std::path::Path as FilePath;
+
+use plimsoll_manifest::{Fault, Manifest, OperationPolicy, OperationSecurity};
+use plimsoll_snapshot::template::Template;
+use plimsoll_snapshot::{OperationRoute, Security};
+
+use crate::check::shown;
+use crate::faults::{Faults, fault};
+use crate::load::Loading;
+use crate::operations::{Found, generated_id};
+
+/// Applies every `[[operation]]`, and checks the operations that `[[limit]]`s name.
+pub(crate) fn apply(manifest: &Manifest, services: &mut [Loading], faults: &mut Faults) {
+    for (index, policy) in manifest.operations.iter().enumerate() {
+        let key = format!("operation[{index}]");
+        match target(policy, services, &key) {
+            Ok((service, operation)) => {
+                let found = &mut services[service].found;
+                if let Err(fault) = rename(policy, found, operation, &key) {
+                    faults.push(*fault);
+                }
+                change(policy, &mut found[operation].route);
+            }
+            Err(fault) => faults.push(*fault),
+        }
+    }
+    check_limits(manifest, services, faults);
+}
+
+/// Service and operation that a policy is about; an operation of a service without a contract is
+/// made.
+fn target(
+    policy: &OperationPolicy,
+    services: &mut [Loading],
+    key: &str,
+) -> Result<(usize, usize), Box<Fault>> {
+    let named = policy.service.as_ref().map(plimsoll_base::Name::as_str);
+    let asked = |service: &Loading| named.is_none_or(|name| name == service.routes.service);
+    let matching = |wanted: &dyn Fn(&Found) -> bool| -> Vec<(usize, usize)> {
+        let services = services.iter().enumerate().filter(|(_, service)| asked(service));
+        services
+            .flat_map(|(at, service)| {
+                let found = service.found.iter().enumerate();
+                found.filter(|(_, found)| wanted(found)).map(move |(index, _)| (at, index))
+            })
+            .collect()
+    };
+    let (Some(method), Some(path)) = (policy.method, policy.path.as_ref()) else {
+        let Some(id) = policy.id.as_deref() else {
+            return Err(fault(key, "it names no operation")
+                .expecting("`id`, or `method` and `path`")
+                .into());
+        };
+        let matches = matching(&|found| found.route.id == id);
+        return one(&matches, services, &format!("{key}.id"), id)
+            .unwrap_or_else(|| Err(unknown_id(id, services, asked, &format!("{key}.id"))));
+    };
+    let label = format!("{method} {path}");
+    let shape = Template::parse(path.as_str())
+        .map_err(|error| fault(format!("{key}.path"), error.to_string()))?
+        .to_string();
+    let matches = matching(&|found| found.route.method == method.as_str() && found.shape == shape);
+    if let Some(decided) = one(&matches, services, &format!("{key}.path"), &label) {
+        return decided;
+    }
+    let open: Vec<usize> = (0..services.len())
+        .filter(|index| asked(&services[*index]) && !services[*index].routes.has_contract)
+        .collect();
+    match open.as_slice() {
+        [] => Err(unknown_path(&label, services, asked, &format!("{key}.path"))),
+        [service] => {
+            let key = format!("{key}.path");
+            Ok((*service, add(policy, &mut services[*service], (&label, shape), key)))
+        }
+        _ => Err(ambiguous(&format!("{key}.path"), &label, open.iter().map(|at| &services[*at]))),
+    }
+}
+
+/// The only match, a fault for several, `None` for none.
+fn one(
+    matches: &[(usize, usize)],
+    services: &[Loading],
+    key: &str,
+    label: &str,
+) -> Option<Result<(usize, usize), Box<Fault>>> {
+    match matches {
+        [] => None,
+        [only] => Some(Ok(*only)),
+        _ => {
+            let services = matches.iter().map(|(service, _)| &services[*service]);
+            Some(Err(ambiguous(key, label, services)))
+        }
+    }
+}
+
+fn ambiguous<'s>(
+    key: &str,
+    label: &str,
+    services: impl Iterator<Item = &'s Loading>,
+) -> Box<Fault> {
+    let names: Vec<String> =
+        services.map(|service| format!("`{}`", service.routes.service)).collect();
+    let message = format!("`{}` could be one of several services", shown(label));
+    fault(key, message).expecting(format!("`service`: {}", names.join(" or "))).into()
+}
+
+fn unknown_id(
+    id: &str,
+    services: &[Loading],
+    asked: impl Fn(&Loading) -> bool,
+    key: &str,
+) -> Box<Fault> {
+    let services: Vec<&Loading> = services.iter().filter(|service| asked(service)).collect();
+    let ids = services.iter().flat_map(|service| &service.found).map(|found| &*found.route.id);
+    let mut fault = fault(key, format!("no operation is called `{}`", shown(id)));
+    fault.suggestion = crate::similar(id, ids);
+    if services.iter().all(|service| !service.routes.has_contract) {
+        return fault
+            .expecting("`method` and `path`, because there is no contract to name it")
+            .into();
+    }
+    fault.expecting("an `operationId` of the contract").into()
+}
+
+fn unknown_path(
+    label: &str,
+    services: &[Loading],
+    asked: impl Fn(&Loading) -> bool,
+    key: &str,
+) -> Box<Fault> {
+    let labels: Vec<String> = services
+        .iter()
+        .filter(|service| asked(service))
+        .flat_map(|service| &service.found)
+        .map(|found| format!("{} {}", found.route.method, found.route.template))
+        .collect();
+    let mut fault = fault(key, format!("no contract has {}", shown(label)))
+        .expecting("a method and a whole path of the contract, base path included");
+    fault.suggestion = crate::similar(label, labels.iter().map(String::as_str));
+    fault.into()
+}
+
+/// Makes the operation that a policy describes where no contract does.
+fn add(
+    policy: &OperationPolicy,
+    service: &mut Loading,
+    (label, shape): (&str, String),
+    key: String,
+) -> usize {
+    let (method, template) = label.split_once(' ').unwrap_or_default();
+    let mut taken: HashSet<String> =
+        service.found.iter().map(|found| found.route.id.clone()).collect();
+    let id = policy.id.clone();
+    let id = id.unwrap_or_else(|| generated_id(method, template, &mut taken));
+    service.found.push(Found {
+        route: OperationRoute {
+            id,
+            method: method.to_owned(),
+            template: template.to_owned(),
+            security: Security::any_token(),
+            cost: 1,
+            body_bytes_max: None,
+            total_timeout_ms: None,
+            summary: None,
+        },
+        shape,
+        pointer: key,
+        path: template.to_owned(),
+        named: policy.id.is_some(),
+    });
+    service.found.len() - 1
+}
+
+/// With `method`, `path` and `id`, the operation is called `id` from then on.
+fn rename(
+    policy: &OperationPolicy,
+    found: &mut [Found],
+    operation: usize,
+    key: &str,
+) -> Result<(), Box<Fault>> {
+    let Some(id) = policy.id.as_deref() else {
+        return Ok(());
+    };
+    let mut others = found.iter().enumerate().filter(|(index, _)| *index != operation);
+    if let Some((_, other)) = others.find(|(_, other)| other.route.id == id) {
+        let message = format!(
+            "`{}` is what {} {} is called already",
+            shown(id),
+            other.route.method,
+            shown(&other.route.template),
+        );
+        return Err(fault(format!("{key}.id"), message).expecting("a name of its own").into());
+    }
+    id.clone_into(&mut found[operation].route.id);
+    Ok(())
+}
+
+fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
+    if let Some(cost) = policy.cost {
+        route.cost = cost;
+    }
+    if let Some(size) = policy.body_bytes_max {
+        route.body_bytes_max = Some(size.0);
+    }
+    if let Some(time) = policy.total_timeout {
+        route.total_timeout_ms = u64::try_from(time.0.as_millis()).ok();
+    }
+    let scopes = policy.scopes.clone().map(|mut scopes| {
+        scopes.sort_unstable();
+        scopes.dedup();
+        scopes
+    });
+    // A token that the manifest asks for is asked for without exception: what the contract lets
+    // through without one (`{}`, basic, API keys) would let callers around the scopes.
+    let token = |any_of| Security::Token { any_of, optional: false, pass_through: false };
+    match (policy.security, scopes) {
+        (None, None) => {}
+        (Some(OperationSecurity::Public), _) => route.security = Security::Public,
+        (Some(OperationSecurity::Pass), _) => route.security = Security::PassThrough,
+        (_, Some(scopes)) => route.security = token(vec![scopes]),
+        (Some(OperationSecurity::Token), None) => {
+            let held = std::mem::replace(&mut route.security, Security::Public);
+            route.security = match held {
+                Security::Token { any_of, .. } => token(any_of),
+                Security::Public | Security::PassThrough => Security::any_token(),
+            };
+        }
+    }
+}
+
+/// A limit that names an operation that is not there would limit nothing. Where a service has no
+/// contract, names are only known at run time.
+fn check_limits(manifest: &Manifest, services: &[Loading], faults: &mut Faults) {
+    if services.iter().any(|service| !service.routes.has_contract) {
+        return;
+    }
+    let ids: HashSet<&str> =
+        services.iter().flat_map(|service| &service.found).map(|f| f.route.id.as_str()).collect();
+    for (index, limit) in manifest.limits.iter().enumerate() {
+        let unknown = limit.operations.iter().enumerate();
+        for (at, id) in unknown.filter(|(_, id)| !ids.contains(id.as_str())) {
+            let key = format!("limit[{index}].operations[{at}]");
+            let mut fault = fault(key, format!("no operation is called `{}`", shown(id)))
+                .expecting("an `operationId` of a contract");
+            let mut known: Vec<&str> = ids.iter().copied().collect();
+            known.sort_unstable();
+            fault.suggestion = crate::similar(id, known);
+            faults.push(fault);
+        }
+    }
+}
+
+/// Gives the manifest's faults their file and, as far as a look at the text tells, their line.
+pub(crate) fn place(mut faults: Vec<Fault>, file: &FilePath, text: &str) -> Vec<Fault> {
+    for fault in &mut faults {
+        file.clone_into(&mut fault.file);
+        if let Some((line, column)) = line_of(&fault.key, text) {
+            (fault.line, fault.column) = (Some(line), Some(column));
+        }
+    }
+    faults
+}
+
+/// Line and column of `operation[1].id`: the key's line in the second `[[operation]]`, else that
+/// table's header.
+fn line_of(key: &str, text: &str) -> Option<(usize, usize)> {
+    let (table, rest) = key.split_once('[')?;
+    let (index, rest) = rest.split_once(']')?;
+    let field = rest.trim_start_matches('.').split('[').next().unwrap_or_default();
+    let header = format!("[[{table}]]");
+    let mut lines = (1..).zip(text.lines());
+    let (first, head) = lines
+        .by_ref()
+        .filter(|(_, line)| line.trim_start().starts_with(&header))
+        .nth(index.parse().ok()?)?;
+    let column = |line: &str| line.len() - line.trim_start().len() + 1;
+    let body = lines.take_while(|(_, line)| !line.trim_start().starts_with('['));
+    let is_field = |line: &str| {
+        let rest = line.trim_start().strip_prefix(field);
+        !field.is_empty() && rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    let found = body.into_iter().find(|(_, line)| is_field(line));
+    Some(found.map_or((first, column(head)), |(number, line)| (number, column(line))))
+}

@@ -1,0 +1,376 @@
+//! What the edge acts on: the manifest and the routes, compiled once per change, immutable, taken
+//! by a request at its start and kept to its end.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Uri;
+use plimsoll_contracts as contracts;
+use plimsoll_http_kit::client::ClientRules;
+use plimsoll_http_kit::forwarded::TrustedProxies;
+use plimsoll_http_kit::hygiene;
+use plimsoll_manifest::{EdgeSection, ForwardPrincipal, Manifest, Rate};
+use plimsoll_snapshot::{Routes, Security};
+use rustls::ServerConfig;
+
+use crate::auth::{AuthOptions, AuthParts, AuthSetupError, Authenticator};
+use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
+use crate::router::{Router, RouterFault, RouterOptions};
+use crate::tls::{self, TlsError};
+use crate::upstream::{
+    Ejection, Endpoint, PoolLimits, Release, TargetError, Timeouts, UpstreamTls,
+};
+
+/// Bytes by which hyper's own bound on a head lies above ours, so that the client gets a problem
+/// document from us and not a bare status line.
+const HEAD_SLACK: usize = 4 * 1024;
+
+/// The name of the limit on tokens that must be verified, in problems and figures.
+pub(crate) const UNVERIFIED_LIMIT: &str = "unverified-tokens";
+
+/// Addresses that this limit tracks apart.
+const UNVERIFIED_KEYS_MAX: u32 = 100_000;
+
+/// What a configuration is made from.
+#[derive(Debug, Clone)]
+pub struct ConfigInput {
+    /// The manifest, without a fault.
+    pub manifest: Manifest,
+    /// The routes made from its contracts.
+    pub routes: Routes,
+    /// The folder that relative paths in the manifest start from.
+    pub base: PathBuf,
+    /// Where the development issuer's keys are.
+    pub data_dir: PathBuf,
+    /// The hash of the static part, for people to compare nodes by.
+    pub hash: String,
+}
+
+/// What stays the same over all configurations of a process.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    pub(crate) cores: usize,
+    pub(crate) auth: AuthParts,
+    /// For keyed hashes that nobody outside can foresee.
+    pub(crate) seed: [u64; 4],
+}
+
+/// Why a configuration cannot be put into force.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The route table has a fault.
+    #[error(transparent)]
+    Router(#[from] RouterFault),
+    /// A limit.
+    #[error(transparent)]
+    Limit(#[from] LimitFault),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An issuer.
+    #[error(transparent)]
+    Auth(#[from] AuthSetupError),
+    /// A URL of a service.
+    #[error("service `{service}`: {source}")]
+    Target {
+        /// The service.
+        service: String,
+        /// What is wrong with the URL.
+        source: TargetError,
+    },
+    /// A service has no URL, so nothing can be sent to it.
+    #[error("service `{0}` has no URL; give it `urls` or a `[[service.release]]`")]
+    NoUrl(String),
+}
+
+/// Bounds on connections and requests, from `[edge]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) connections_max: u32,
+    pub(crate) connections_per_ip_max: u32,
+    pub(crate) keep_alive: Duration,
+    pub(crate) header_timeout: Duration,
+    pub(crate) body_idle: Duration,
+    pub(crate) write_stall: Duration,
+    pub(crate) http2_streams_max: u32,
+    pub(crate) headers_max: usize,
+    pub(crate) header_bytes_max: usize,
+    pub(crate) body_bytes_max: u64,
+}
+
+impl Bounds {
+    fn new(edge: &EdgeSection) -> Self {
+        let header_bytes = usize::try_from(edge.header_bytes_max.0).unwrap_or(usize::MAX);
+        Self {
+            connections_max: edge.connections_max,
+            connections_per_ip_max: edge.connections_per_ip_max,
+            keep_alive: edge.keep_alive.0,
+            header_timeout: edge.header_timeout.0,
+            body_idle: edge.body_idle_timeout.0,
+            write_stall: edge.write_stall_timeout.0,
+            http2_streams_max: edge.http2_streams_max,
+            headers_max: usize::from(edge.headers_max).saturating_mul(2),
+            header_bytes_max: header_bytes.saturating_add(HEAD_SLACK),
+            body_bytes_max: edge.body_bytes_max.0,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self::new(&EdgeSection::default())
+    }
+}
+
+/// A service as requests are sent to it.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: Arc<str>,
+    pub(crate) release: Release,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) total_timeout: Duration,
+    /// The version prefix that is taken off before the request is sent.
+    pub(crate) strip_prefix: Option<Arc<str>>,
+}
+
+/// The compiled configuration. See the module's page.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) manifest: Manifest,
+    pub(crate) hash: String,
+    pub(crate) bounds: Bounds,
+    pub(crate) head_bounds: hygiene::Bounds,
+    pub(crate) trusted: TrustedProxies,
+    pub(crate) router: Router,
+    pub(crate) services: Vec<Service>,
+    pub(crate) limits: Limits,
+    /// One limit by address on tokens that must be verified.
+    pub(crate) unverified: Limits,
+    pub(crate) auth: Option<Arc<Authenticator>>,
+    pub(crate) any_token: Security,
+    pub(crate) forward_principal: ForwardPrincipal,
+    pub(crate) client_rules: ClientRules,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    documents: Vec<Document>,
+    upstream_tls: UpstreamTls,
+}
+
+#[derive(Debug)]
+struct Document {
+    path: String,
+    name: Arc<str>,
+    bytes: Bytes,
+}
+
+impl Config {
+    pub(crate) fn build(
+        input: &ConfigInput,
+        environment: &Environment,
+        before: Option<&Config>,
+    ) -> Result<Self, ConfigError> {
+        let manifest = &input.manifest;
+        let edge = &manifest.edge;
+        let trusted = TrustedProxies::new(edge.trusted_proxies.iter().map(|cidr| cidr.0));
+        let router = Router::build(&input.routes, &RouterOptions::from_manifest(manifest))?;
+        let upstream_tls = before.map(|b| b.upstream_tls.clone()).unwrap_or_default();
+        let services = services(manifest, environment, before, &upstream_tls)?;
+        let ids = router.operations().iter().map(|operation| &*operation.id);
+        let limits = Limits::build(
+            &LimitsOptions::from_manifest(&manifest.limits, ids),
+            before.map(|b| &b.limits),
+            environment.seed,
+        )?;
+        let unverified = Limits::build(
+            &unverified(&manifest.auth.unverified_per_ip),
+            before.map(|b| &b.unverified),
+            environment.seed,
+        )?;
+        let auth = authenticator(input, environment, before)?;
+        let tls = match &edge.tls {
+            None => None,
+            Some(files) => Some(tls::server_config(
+                &input.base.join(&files.certificate_file),
+                &input.base.join(&files.key_file),
+            )?),
+        };
+        Ok(Self {
+            hash: input.hash.clone(),
+            bounds: Bounds::new(edge),
+            head_bounds: hygiene::Bounds {
+                headers_max: usize::from(edge.headers_max),
+                header_bytes_max: usize::try_from(edge.header_bytes_max.0).unwrap_or(usize::MAX),
+            },
+            trusted,
+            router,
+            services,
+            limits,
+            unverified,
+            auth,
+            any_token: Security::any_token(),
+            forward_principal: manifest.auth.forward_principal,
+            client_rules: ClientRules::new(&manifest.client.headers),
+            tls,
+            documents: documents(&input.routes),
+            upstream_tls,
+            manifest: manifest.clone(),
+        })
+    }
+
+    pub(crate) fn service(&self, index: u16) -> Option<&Service> {
+        self.services.get(usize::from(index))
+    }
+
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.services.iter().flat_map(|service| &service.release.endpoints)
+    }
+
+    /// The edge's own document at `path`, with the name it has in figures.
+    pub(crate) fn document(&self, path: &str) -> Option<(&Arc<str>, &Bytes)> {
+        let found = self.documents.iter().find(|document| document.path == path)?;
+        Some((&found.name, &found.bytes))
+    }
+
+    /// Loopback and trusted proxies stand for many clients.
+    pub(crate) fn is_exempt_from_connection_limit(&self, ip: IpAddr) -> bool {
+        ip.to_canonical().is_loopback() || self.trusted.trusts(ip)
+    }
+
+    /// The manifest in force.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The hash of its static part.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The route table.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The authenticator; `None` where no issuer is configured.
+    #[must_use]
+    pub fn auth(&self) -> Option<&Arc<Authenticator>> {
+        self.auth.as_ref()
+    }
+}
+
+/// `None` where no issuer is configured: nothing is verified and credentials pass through.
+fn authenticator(
+    input: &ConfigInput,
+    environment: &Environment,
+    before: Option<&Config>,
+) -> Result<Option<Arc<Authenticator>>, ConfigError> {
+    let section = &input.manifest.auth;
+    if section.issuers.is_empty() {
+        return Ok(None);
+    }
+    let options = AuthOptions::from_manifest(section, &input.base, &input.data_dir);
+    let previous = before.and_then(|b| b.auth.as_deref());
+    Ok(Some(Arc::new(Authenticator::build(&options, &environment.auth, previous)?)))
+}
+
+fn services(
+    manifest: &Manifest,
+    environment: &Environment,
+    before: Option<&Config>,
+    tls: &UpstreamTls,
+) -> Result<Vec<Service>, ConfigError> {
+    manifest
+        .services
+        .iter()
+        .map(|service| {
+            let name = service.name.to_string();
+            let release = service
+                .active_release()
+                .filter(|release| !release.urls.is_empty())
+                .ok_or_else(|| ConfigError::NoUrl(name.clone()))?;
+            let limits = PoolLimits {
+                connections_max: usize::try_from(service.pool.connections_max)
+                    .unwrap_or(usize::MAX),
+                idle: service.timeouts.idle.0,
+            };
+            let ejection = Ejection {
+                consecutive_failures: service.ejection.consecutive_failures,
+                duration: service.ejection.duration.0,
+                duration_max: service.ejection.duration_max.0,
+            };
+            let endpoints = release
+                .urls
+                .iter()
+                .map(|url| {
+                    let given = url.to_string();
+                    let known = before
+                        .and_then(|b| b.endpoints().find(|e| e.is_at(&given)).map(Arc::clone));
+                    if let Some(endpoint) = known {
+                        endpoint.reconfigure(limits, ejection);
+                        return Ok(endpoint);
+                    }
+                    let uri: Uri = given.parse().map_err(|_| TargetError::NoHost(given.clone()))?;
+                    let cores = environment.cores;
+                    Endpoint::new(&given, &uri, cores, limits, ejection, tls).map(Arc::new)
+                })
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|source| ConfigError::Target { service: name, source })?;
+            let prefix = service.version.as_ref().and_then(|version| version.prefix.as_ref());
+            Ok(Service {
+                name: service.name.shared(),
+                release: Release::new(release.id.shared(), endpoints),
+                timeouts: Timeouts {
+                    connect: service.timeouts.connect.0,
+                    first_byte: service.timeouts.first_byte.0,
+                },
+                total_timeout: service.timeouts.total.0,
+                strip_prefix: prefix
+                    .filter(|_| service.strip_prefix)
+                    .map(|prefix| prefix.as_str().into()),
+            })
+        })
+        .collect()
+}
+
+/// Tokens that were never seen before, by address.
+fn unverified(rate: &Rate) -> LimitsOptions {
+    let limit = LimitOptions {
+        name: UNVERIFIED_LIMIT.to_owned(),
+        per: Per::Ip,
+        quota: rate.quota,
+        window: rate.window.0,
+        burst: rate.quota,
+        units: Units::Requests,
+        operations: Vec::new(),
+        keys_max: UNVERIFIED_KEYS_MAX,
+    };
+    LimitsOptions { limits: vec![limit], operations: Vec::new() }
+}
+
+/// `/openapi.json` and `/openapi/{service}.json`, once a service has a contract.
+fn documents(routes: &Routes) -> Vec<Document> {
+    let mut documents = Vec::new();
+    let mut add = |path: String, value: &serde_json::Value| {
+        let name = format!("plimsoll:{path}").into();
+        documents.push(Document { path, name, bytes: value.to_string().into() });
+    };
+    for service in &routes.services {
+        if let Some(document) = &service.document {
+            add(format!("/openapi/{}.json", service.service), document);
+        }
+    }
+    if let Some(merged) = contracts::merged_document(routes) {
+        add("/openapi.json".to_owned(), &merged);
+    }
+    documents
+}

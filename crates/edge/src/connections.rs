@@ -1,0 +1,116 @@
+//! How many connections may be open, in all and from one address. Carriers put thousands behind
+//! one IPv4 address, so the bound per address is high and requests have limits of their own.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use plimsoll_telemetry::ConnectionRefusal;
+
+use crate::config::Bounds;
+
+type Counts = HashMap<IpAddr, u32, ahash::RandomState>;
+
+/// Connections open now, in all and by client address.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    open: AtomicU32,
+    by_ip: [Mutex<Counts>; BY_IP_SHARDS],
+}
+
+const BY_IP_SHARDS: usize = 16;
+
+/// A place among the open connections; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    connections: Arc<Connections>,
+    counted: Option<IpAddr>,
+}
+
+impl Connections {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        ip: IpAddr,
+        exempt: bool,
+        bounds: &Bounds,
+    ) -> Result<Admitted, ConnectionRefusal> {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= bounds.connections_max {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return Err(ConnectionRefusal::Total);
+        }
+        let mut admitted = Admitted { connections: Arc::clone(self), counted: None };
+        if !exempt {
+            let mut shard = self.shard(ip);
+            let count = shard.entry(ip).or_insert(0);
+            if *count >= bounds.connections_per_ip_max {
+                return Err(ConnectionRefusal::PerIp);
+            }
+            *count += 1;
+            admitted.counted = Some(ip);
+        }
+        Ok(admitted)
+    }
+
+    fn shard(&self, ip: IpAddr) -> MutexGuard<'_, Counts> {
+        let last = match ip {
+            IpAddr::V4(v4) => v4.octets()[3],
+            IpAddr::V6(v6) => v6.octets()[7] ^ v6.octets()[15],
+        };
+        let shard = &self.by_ip[usize::from(last) % BY_IP_SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connections open now.
+    pub(crate) fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.connections.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(ip) = self.counted {
+            let mut shard = self.connections.shard(ip);
+            if let Some(count) = shard.get_mut(&ip) {
+                *count -= 1;
+                if *count == 0 {
+                    shard.remove(&ip);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_in_all_and_by_address_and_given_back() {
+        let bounds =
+            Bounds { connections_max: 3, connections_per_ip_max: 2, ..Bounds::for_tests() };
+        let connections = Arc::new(Connections::default());
+        let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let first = connections.admit(a, false, &bounds).unwrap();
+        let second = connections.admit(a, false, &bounds).unwrap();
+        assert_eq!(connections.admit(a, false, &bounds).unwrap_err(), ConnectionRefusal::PerIp);
+        let third = connections.admit(b, false, &bounds).unwrap();
+        assert_eq!(connections.admit(b, false, &bounds).unwrap_err(), ConnectionRefusal::Total);
+        assert_eq!(connections.open(), 3);
+        drop((first, second, third));
+        assert_eq!(connections.open(), 0);
+        assert!(connections.by_ip.iter().all(|shard| shard.lock().unwrap().is_empty()));
+    }
+
+    #[test]
+    fn an_exempt_address_counts_only_in_all() {
+        let bounds =
+            Bounds { connections_max: 3, connections_per_ip_max: 1, ..Bounds::for_tests() };
+        let connections = Arc::new(Connections::default());
+        let ip = "127.0.0.1".parse().unwrap();
+        let kept: Vec<_> = (0..3).map(|_| connections.admit(ip, true, &bounds).unwrap()).collect();
+        assert!(connections.admit(ip, true, &bounds).is_err());
+        drop(kept);
+    }
+}

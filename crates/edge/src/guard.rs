@@ -1,0 +1,308 @@
+//! The socket of a client connection, watched: idle too long, a head that trickles in, an answer
+//! that nobody reads.
+//!
+//! hyper's own header timer is one allocation and one timer a request. Here a connection has at
+//! most one timer for reading and one for writing, armed only when the socket has nothing to give
+//! or take, and moved lazily: a timer that fires early looks at the clock and goes back to sleep.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use plimsoll_base::{Nanos, SharedClock};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use crate::framing::FramingScan;
+
+/// An answer must move at least this many bytes in every `write_stall` window while the client's
+/// socket is full, or the connection is cut (slow-read attack).
+const WRITE_BYTES_PER_WINDOW_MIN: u64 = 4 * 1024;
+
+/// What the guard allows, from `[edge]` in the manifest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GuardLimits {
+    /// How long a connection may be open with no request under way.
+    pub(crate) keep_alive: Duration,
+    /// How long a request head may take from its first byte.
+    pub(crate) header_timeout: Duration,
+    /// How long the client may leave an answer unread.
+    pub(crate) write_stall: Duration,
+}
+
+/// What the service tells the guard about the connection. Shared between the two; all of it is
+/// touched by one core only, so the atomics cost nothing but are `Send`.
+#[derive(Debug, Default)]
+pub(crate) struct ConnState {
+    in_flight: AtomicU32,
+    requests: AtomicU64,
+    multiplexed: AtomicBool,
+    upgraded: AtomicBool,
+    ambiguous: AtomicBool,
+}
+
+impl ConnState {
+    /// A request's head is complete.
+    pub(crate) fn request_begins(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request's answer has been handed over whole, or given up.
+    pub(crate) fn request_ends(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The connection speaks HTTP/2: bytes between requests are no head that trickles in.
+    pub(crate) fn set_multiplexed(&self) {
+        self.multiplexed.store(true, Ordering::Relaxed);
+    }
+
+    /// The connection left HTTP (WebSocket): its tunnel has limits of its own.
+    pub(crate) fn set_upgraded(&self) {
+        self.upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection left HTTP.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Whether a head on this connection stated its framing twice (see `framing`). Nothing that
+    /// came with it can be told apart any more: every request is refused and the connection closed.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.ambiguous.load(Ordering::Relaxed)
+    }
+
+    /// Requests begun on this connection.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests whose answer is not complete.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+/// A lazily moved timer: `deadline` may be pushed back without touching the runtime's timer.
+#[derive(Debug, Default)]
+pub(crate) struct LazyTimer {
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl LazyTimer {
+    /// True once `deadline` has passed; otherwise the task will be woken at it or before.
+    pub(crate) fn expired(
+        &mut self,
+        deadline: Nanos,
+        clock: &SharedClock,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        loop {
+            let sleep = self
+                .sleep
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline.since(clock.now()))));
+            if sleep.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.sleep = None;
+            if clock.now() >= deadline {
+                return true;
+            }
+        }
+    }
+}
+
+/// Where reading stands between two requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// No byte of the next request yet, since then.
+    Idle(Nanos),
+    /// The head began to arrive then.
+    Head(Nanos),
+    /// A request is under way; its body has limits of its own.
+    Busy,
+}
+
+/// A client socket with its limits. See the module's page.
+#[derive(Debug)]
+pub(crate) struct Guarded<S> {
+    io: S,
+    state: Arc<ConnState>,
+    limits: GuardLimits,
+    clock: SharedClock,
+    reading: Reading,
+    requests_seen: u64,
+    framing: FramingScan,
+    read_timer: LazyTimer,
+    write_timer: LazyTimer,
+    stalled: Option<Stall>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stall {
+    since: Nanos,
+    moved: u64,
+}
+
+impl<S> Guarded<S> {
+    pub(crate) fn new(
+        io: S,
+        state: Arc<ConnState>,
+        limits: GuardLimits,
+        clock: SharedClock,
+    ) -> Self {
+        let reading = Reading::Idle(clock.now());
+        Self {
+            io,
+            state,
+            limits,
+            clock,
+            reading,
+            requests_seen: 0,
+            framing: FramingScan::new(),
+            read_timer: LazyTimer::default(),
+            write_timer: LazyTimer::default(),
+            stalled: None,
+        }
+    }
+
+    /// Nothing to read: is that too long already?
+    fn read_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.state.in_flight() > 0 || self.state.is_upgraded() {
+            self.reading = Reading::Busy;
+            return false;
+        }
+        let requests = self.state.requests();
+        if requests != self.requests_seen || self.reading == Reading::Busy {
+            self.requests_seen = requests;
+            self.reading = Reading::Idle(self.clock.now());
+            self.framing.next_head();
+        }
+        let deadline = match self.reading {
+            Reading::Head(since) => since.plus(self.limits.header_timeout),
+            Reading::Idle(since) => since.plus(self.limits.keep_alive),
+            Reading::Busy => return false,
+        };
+        self.read_timer.expired(deadline, &self.clock, cx)
+    }
+
+    fn note_read(&mut self, bytes: &[u8]) {
+        if !self.state.multiplexed.load(Ordering::Relaxed)
+            && !self.state.is_upgraded()
+            && self.framing.feed(bytes)
+        {
+            self.state.ambiguous.store(true, Ordering::Relaxed);
+        }
+        if let Reading::Idle(_) = self.reading
+            && self.state.in_flight() == 0
+            && !(self.state.multiplexed.load(Ordering::Relaxed) && self.state.requests() > 0)
+        {
+            self.reading = Reading::Head(self.clock.now());
+        }
+    }
+
+    fn note_written(&mut self, bytes: usize) {
+        if let Some(stall) = &mut self.stalled {
+            stall.moved = stall.moved.saturating_add(bytes as u64);
+        }
+    }
+
+    /// The socket takes nothing: has the client stopped reading?
+    fn write_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        let stall =
+            *self.stalled.get_or_insert_with(|| Stall { since: self.clock.now(), moved: 0 });
+        let deadline = stall.since.plus(self.limits.write_stall);
+        if !self.write_timer.expired(deadline, &self.clock, cx) {
+            return false;
+        }
+        if stall.moved < WRITE_BYTES_PER_WINDOW_MIN {
+            return true;
+        }
+        self.stalled = Some(Stall { since: self.clock.now(), moved: 0 });
+        let next = self.clock.now().plus(self.limits.write_stall);
+        self.write_timer.expired(next, &self.clock, cx)
+    }
+}
+
+fn too_slow(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match Pin::new(&mut self.io).poll_read(cx, buf) {
+            Poll::Pending if self.read_overdue(cx) => {
+                Poll::Ready(Err(too_slow("client sent nothing in time")))
+            }
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => {
+                self.note_read(&buf.filled()[before..]);
+                Poll::Ready(result)
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Guarded<S> {
+    fn after_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Pending if self.write_overdue(cx) => {
+                Poll::Ready(Err(too_slow("client read nothing in time")))
+            }
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(bytes)) => {
+                self.note_written(bytes);
+                Poll::Ready(Ok(bytes))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.after_write(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.after_write(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+        self.stalled = None;
+        Poll::Ready(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

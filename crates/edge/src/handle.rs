@@ -1,0 +1,299 @@
+//! Starting the edge, and what can be asked of it while it runs: reload, figures, drain.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use plimsoll_base::{Nanos, SharedClock};
+use plimsoll_outbound::{Outbound, OutboundOptions};
+use plimsoll_telemetry::{AccessLog, Counter, Gauge, KeyRefresh, Metrics, Reload};
+use tokio::sync::watch;
+
+use crate::auth::{AuthParts, CallerKey};
+use crate::config::{Config, ConfigError, ConfigInput, Environment};
+use crate::connections::Connections;
+use crate::core::{self, CoreListener, CoreOptions, Load, Phase, Shared};
+use crate::listen::Listener;
+use crate::tasks::{Kind, Tasks};
+use crate::upstream::EndpointStatus;
+
+/// How often a drain looks whether it is done.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// A drain that only waits for idle keep-alive connections gives them this long to ask once more
+/// (and be told `Connection: close`) before it closes them.
+const DRAIN_QUIET: Duration = Duration::from_secs(5);
+
+/// How long nothing must have been asked before idle connections are closed.
+const DRAIN_SILENCE: Duration = Duration::from_secs(1);
+
+/// What the edge is started with.
+pub struct EdgeOptions {
+    /// The manifest and the routes to begin with.
+    pub input: ConfigInput,
+    /// One entry a listening address, each with one socket a core.
+    pub listeners: Vec<Listener>,
+    /// How many cores: threads with a runtime of their own.
+    pub cores: usize,
+    /// Where time comes from.
+    pub clock: SharedClock,
+    /// Where figures go.
+    pub metrics: Arc<Metrics>,
+    /// Where the access log goes; `None` = off.
+    pub access_log: Option<AccessLog>,
+    /// The runtime that keeps issuers' keys fresh.
+    pub control: tokio::runtime::Handle,
+}
+
+/// Why the edge did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The manifest cannot be put into force.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A thread or a runtime could not be made.
+    #[error("cannot start a core: {0}; check the limits on threads and open files")]
+    Core(#[from] io::Error),
+}
+
+fn environment(options: &EdgeOptions, cores: usize) -> Result<Environment, StartError> {
+    let random = |bytes: &mut [u8]| {
+        aws_lc_rs::rand::fill(bytes).map_err(|_| io::Error::other("no random numbers to be had"))
+    };
+    let (mut secret, mut seed) = ([0u8; 32], [0u8; 40]);
+    random(&mut secret)?;
+    random(&mut seed)?;
+    let word =
+        |at: usize| seed[at * 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+    let outbound = Outbound::new(OutboundOptions::default()).map_err(io::Error::other)?;
+    let metrics = Arc::clone(&options.metrics);
+    Ok(Environment {
+        cores,
+        auth: AuthParts {
+            outbound,
+            clock: Arc::clone(&options.clock),
+            control: options.control.clone(),
+            caller_key: CallerKey::new(&secret),
+            seed: word(4),
+            on_refresh: Arc::new(move |ok| {
+                let outcome = if ok { KeyRefresh::Ok } else { KeyRefresh::Failed };
+                metrics.count(Counter::KeyRefresh(outcome));
+            }),
+        },
+        seed: std::array::from_fn(word),
+    })
+}
+
+/// A running edge. Dropping it stops it at once; [`Edge::drain`] stops it without losing a request.
+pub struct Edge {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+    environment: Environment,
+    phase: watch::Sender<Phase>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// One URL of a service, and how it is.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// The service.
+    pub service: String,
+    /// The release.
+    pub release: String,
+    /// The URL's health and connections.
+    pub endpoint: EndpointStatus,
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// How long it took.
+    pub took: Duration,
+    /// Requests that were cut because the deadline came first.
+    pub requests_cut: u64,
+}
+
+impl Edge {
+    /// Compiles the configuration and starts every core.
+    ///
+    /// # Errors
+    /// Says which part of the manifest cannot be put into force, or what the system refused.
+    pub fn start(options: EdgeOptions) -> Result<Self, StartError> {
+        let cores = options.cores.max(1);
+        let environment = environment(&options, cores)?;
+        let config = Config::build(&options.input, &environment, None)?;
+        let shared = Arc::new(Shared {
+            config: ArcSwap::from_pointee(config),
+            connections: Arc::new(Connections::default()),
+            load: (0..cores).map(|_| Load::default()).collect(),
+        });
+        let tasks = Tasks::default();
+        let (phase, watching) = watch::channel(Phase::Serving);
+        let mut by_core: Vec<Vec<CoreListener>> = (0..cores).map(|_| Vec::new()).collect();
+        for listener in options.listeners {
+            let inherited = listener.inherited;
+            for (core, socket) in by_core.iter_mut().zip(listener.sockets) {
+                core.push(CoreListener { socket, inherited });
+            }
+        }
+        let threads = by_core
+            .into_iter()
+            .enumerate()
+            .map(|(index, listeners)| {
+                core::start(CoreOptions {
+                    index,
+                    clock: Arc::clone(&options.clock),
+                    tasks: tasks.clone(),
+                    shared: Arc::clone(&shared),
+                    shard: options.metrics.shard(index),
+                    phase: watching.clone(),
+                    access: options.access_log.as_ref().map(AccessLog::writer),
+                    listeners,
+                })
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        Ok(Self {
+            shared,
+            tasks,
+            clock: options.clock,
+            metrics: options.metrics,
+            environment,
+            phase,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        self.shared.config.load_full()
+    }
+
+    /// Puts a new manifest into force. Requests under way keep the one they began with;
+    /// connections, pools, health, limits and keys that did not change are kept.
+    ///
+    /// # Errors
+    /// Says what cannot be put into force; the one before goes on.
+    pub fn reload(&self, input: &ConfigInput) -> Result<(), ConfigError> {
+        let before = self.shared.config.load_full();
+        match Config::build(input, &self.environment, Some(&before)) {
+            Ok(config) => {
+                self.shared.config.store(Arc::new(config));
+                self.metrics.count(Counter::Reload(Reload::Ok));
+                Ok(())
+            }
+            Err(error) => {
+                self.metrics.count(Counter::Reload(Reload::Refused));
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts a reload that was refused before it reached the edge.
+    pub fn reload_refused(&self) {
+        self.metrics.count(Counter::Reload(Reload::Refused));
+    }
+
+    /// Brings the gauges up to date; called once a second before figures are read.
+    pub fn observe(&self) {
+        let config = self.shared.config.load();
+        let (_, in_flight) = self.shared.requests();
+        let upstream: usize =
+            self.upstreams().iter().map(|upstream| upstream.endpoint.connections).sum();
+        let set = |gauge, value: u64| self.metrics.set(gauge, value);
+        set(Gauge::ConnectionsOpen, u64::from(self.shared.connections.open()));
+        set(Gauge::RequestsInFlight, in_flight);
+        set(Gauge::UpstreamConnectionsOpen, upstream as u64);
+        let keys: usize = config.limits.stats().iter().map(|limit| limit.keys).sum();
+        set(Gauge::LimitKeys, keys as u64);
+        set(Gauge::TokenCacheEntries, config.auth.as_ref().map_or(0, |a| a.cached_tokens()) as u64);
+        set(Gauge::Ready, u64::from(self.is_serving()));
+    }
+
+    /// Every URL of every service.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<Upstream> {
+        let now = self.clock.now();
+        let config = self.shared.config.load();
+        config
+            .services
+            .iter()
+            .flat_map(|service| {
+                let urls = service.release.endpoints.iter();
+                urls.map(|endpoint| Upstream {
+                    service: service.name.to_string(),
+                    release: service.release.id.to_string(),
+                    endpoint: endpoint.status(now),
+                })
+            })
+            .collect()
+    }
+
+    /// Requests under way now.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.shared.requests().1
+    }
+
+    /// Client connections open now.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.shared.connections.open()
+    }
+
+    /// Whether the edge accepts connections.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        *self.phase.borrow() == Phase::Serving
+    }
+
+    /// Stops without losing a request: no new connection, `Connection: close` (HTTP/1.1) or GOAWAY
+    /// (HTTP/2) on those that are open, and an end when all are gone or `deadline` has passed.
+    /// `patient` also waits a while for idle keep-alive connections to ask once more.
+    pub async fn drain(&self, deadline: Duration, patient: bool) -> Drained {
+        let started = self.clock.now();
+        self.phase.send_replace(Phase::Draining);
+        self.wait_until_drained(started, deadline, patient).await;
+        let requests_cut = self.shared.requests().1;
+        for _ in 0..requests_cut {
+            self.metrics.count(Counter::DrainCut);
+        }
+        self.phase.send_replace(Phase::Stopped);
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a core ended with a panic");
+                }
+            }
+        });
+        if joined.await.is_err() {
+            tracing::error!("waiting for the cores failed");
+        }
+        Drained { took: self.clock.now().since(started), requests_cut }
+    }
+
+    async fn wait_until_drained(&self, started: Nanos, deadline: Duration, patient: bool) {
+        let (mut last_begun, mut last_change) = (self.shared.requests().0, started);
+        loop {
+            tokio::time::sleep(DRAIN_LOOK).await;
+            let now = self.clock.now();
+            let (begun, in_flight) = self.shared.requests();
+            if begun != last_begun || in_flight > 0 {
+                (last_begun, last_change) = (begun, now);
+            }
+            let busy = in_flight > 0 || self.tasks.running(Kind::Tunnel) > 0;
+            let silent = now.since(last_change) >= DRAIN_SILENCE;
+            let quiet = !patient || (now.since(started) >= DRAIN_QUIET && silent);
+            let gone = self.shared.connections.open() == 0;
+            if now.since(started) >= deadline || (!busy && (gone || quiet)) {
+                return;
+            }
+        }
+    }
+}

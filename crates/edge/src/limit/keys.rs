@@ -1,0 +1,106 @@
+//! The keys that limits count by.
+
+use std::hash::{BuildHasher, Hasher};
+
+use ahash::RandomState;
+use plimsoll_http_kit::forwarded::IpPrefix;
+
+use super::options::Per;
+
+/// The keys of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// The address prefix.
+    pub(super) ip: u64,
+    /// The caller.
+    pub(super) caller: u64,
+    /// The operation.
+    pub(super) operation: u64,
+}
+
+impl Keys {
+    pub(super) fn of(&self, per: Per) -> u64 {
+        match per {
+            Per::Ip => self.ip,
+            Per::Caller => self.caller,
+            Per::Operation => self.operation,
+        }
+    }
+}
+
+/// Makes keys: a keyed hash whose seed only this process knows, so that nobody can choose an id
+/// that falls on another's.
+#[derive(Clone, Debug)]
+pub struct KeyHasher(RandomState);
+
+impl KeyHasher {
+    pub(super) fn new(seed: [u64; 4]) -> Self {
+        let [a, b, c, d] = seed;
+        Self(RandomState::with_seeds(a, b, c, d))
+    }
+
+    /// The key of an address.
+    #[must_use]
+    pub fn ip(&self, prefix: IpPrefix) -> u64 {
+        let domain = match prefix {
+            IpPrefix::V4(_) => 1,
+            IpPrefix::V6(_) => 2,
+        };
+        self.hash(domain, &[prefix.as_bytes()])
+    }
+
+    /// The key of a verified caller.
+    #[must_use]
+    pub fn verified(&self, issuer: &str, tenant: &str, subject: &str) -> u64 {
+        self.hash(3, &[issuer.as_bytes(), tenant.as_bytes(), subject.as_bytes()])
+    }
+
+    /// The key of a caller who is known only by the credentials presented, verified by nobody here.
+    #[must_use]
+    pub fn credentials(&self, credentials: &[&[u8]]) -> u64 {
+        self.hash(4, credentials)
+    }
+
+    pub(super) fn operation(&self, id: Option<&str>) -> u64 {
+        match id {
+            Some(id) => self.hash(5, &[id.as_bytes()]),
+            None => self.hash(6, &[]),
+        }
+    }
+
+    /// Each part with its length, so that parts cannot run into each other.
+    fn hash(&self, domain: u8, parts: &[&[u8]]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write_u8(domain);
+        for part in parts {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        let hasher = KeyHasher::new([1, 2, 3, 4]);
+        assert_ne!(hasher.verified("a", "bc", "d"), hasher.verified("ab", "c", "d"));
+        assert_ne!(hasher.credentials(&[b"a", b"b"]), hasher.credentials(&[b"ab"]));
+        assert_ne!(hasher.credentials(&[b"createOrder"]), hasher.operation(Some("createOrder")));
+        assert_ne!(hasher.operation(None), hasher.operation(Some("")));
+        let other = KeyHasher::new([1, 2, 3, 5]);
+        assert_ne!(hasher.verified("a", "b", "c"), other.verified("a", "b", "c"));
+    }
+
+    #[test]
+    fn an_address_is_one_key_however_it_is_written() {
+        let hasher = KeyHasher::new([1, 2, 3, 4]);
+        let key = |text: &str| hasher.ip(text.parse::<std::net::IpAddr>().unwrap().into());
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+        assert_eq!(key("2001:db8::1"), key("2001:db8::2"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
+}

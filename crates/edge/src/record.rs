@@ -1,0 +1,143 @@
+//! Record: the last step. It runs once for every request, whatever became of it, when the last
+//! byte of the answer has been handed to the connection or the answer was given up.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use http::{StatusCode, Version};
+use plimsoll_telemetry::{AccessEntry, Counter, Sample, SlowClient, UpstreamErrorKind};
+
+use crate::body::InboundOutcome;
+use crate::exchange::Exchange;
+
+/// nginx' status for a client that went away before it was answered; nobody is sent it.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// How an answer's body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Not yet; if it stays so, the client went away.
+    Underway,
+    /// Handed over whole.
+    Complete,
+    /// The service's answer broke off, or stopped in the middle.
+    Cut,
+}
+
+/// A request's record in the making. Dropping it writes it down.
+#[derive(Debug)]
+pub(crate) struct Finish {
+    pub(crate) exchange: Exchange,
+    status: Option<StatusCode>,
+    bytes_out: u64,
+    end: End,
+}
+
+impl Finish {
+    pub(crate) fn new(exchange: Exchange) -> Self {
+        Self { exchange, status: None, bytes_out: 0, end: End::Underway }
+    }
+
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// Bytes of the answer's body handed to the connection.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+    }
+
+    pub(crate) fn complete(&mut self) {
+        if self.end == End::Underway {
+            self.end = End::Complete;
+        }
+    }
+
+    /// The service's answer ended before it was whole.
+    pub(crate) fn cut_by_upstream(&mut self) {
+        self.cut(UpstreamErrorKind::Body);
+    }
+
+    /// The service's answer stopped for too long, or the deadline passed in its middle.
+    pub(crate) fn cut_by_edge(&mut self) {
+        self.cut(UpstreamErrorKind::TotalTimeout);
+    }
+
+    fn cut(&mut self, kind: UpstreamErrorKind) {
+        if self.end == End::Underway {
+            self.end = End::Cut;
+            let service = &self.exchange.service;
+            self.exchange.context.core.shard.count(Counter::UpstreamError { service, kind });
+        }
+    }
+
+    /// What figures and log say: what was sent, or why nothing was.
+    fn status(&self) -> u16 {
+        match (self.status, self.end) {
+            (None, _) => CLIENT_CLOSED_REQUEST,
+            (Some(_), End::Cut) => StatusCode::BAD_GATEWAY.as_u16(),
+            (Some(status), _) => status.as_u16(),
+        }
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let exchange = &self.exchange;
+        let core = &exchange.context.core;
+        exchange.context.state.request_ends();
+        core.load().end();
+        let latency = core.clock.now().since(exchange.started);
+        let bytes_in = exchange.body.as_ref().map_or(0, |body| body.bytes());
+        if let Some(InboundOutcome::TooSlow) = exchange.body.as_ref().map(|body| body.outcome()) {
+            core.shard.count(Counter::SlowClientCut(SlowClient::Body));
+        }
+        core.shard.record(&Sample {
+            operation: &exchange.operation,
+            service: &exchange.service,
+            release: &exchange.release,
+            platform: exchange.client.platform(),
+            app_version: exchange.client.version(),
+            device_model: exchange.client.model(),
+            status: self.status(),
+            latency,
+            bytes_in,
+            bytes_out: self.bytes_out,
+        });
+        let Some(access) = &core.access else { return };
+        let entry = AccessEntry {
+            time_unix_ms: exchange.started_unix_ms.saturating_add(micros(latency) / 1000),
+            request_id: exchange.id.as_str(),
+            trace_id: exchange.trace.trace_id(),
+            method: exchange.method.as_str(),
+            path: exchange.path(),
+            operation: &exchange.operation,
+            service: &exchange.service,
+            release: &exchange.release,
+            status: self.status(),
+            problem: exchange.problem.map(|code| code.as_str()),
+            latency_us: micros(latency),
+            upstream_latency_us: exchange.upstream_latency.map(micros),
+            bytes_in,
+            bytes_out: self.bytes_out,
+            client_ip: exchange.address(),
+            platform: exchange.client.platform(),
+            app_version: exchange.client.version(),
+            caller: exchange.verified.as_ref().map(|verified| verified.caller().low64()),
+            protocol: protocol(exchange.version),
+        };
+        access.lock().unwrap_or_else(PoisonError::into_inner).write(&entry);
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}

@@ -1,0 +1,64 @@
+//! The way of a request: one step after the other, in this order. The same page in prose:
+//! `docs/life-of-a-request.md`.
+//!
+//! A step is a function in a file of its own under `steps/`. It reads the request and what the
+//! steps before it found (the [`Exchange`]), and either lets the request pass or ends it with a
+//! [`Problem`]. Nothing after the step that ended it runs, except `record`.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use plimsoll_http_kit::Problem;
+
+use crate::body::AnswerBody;
+use crate::config::Config;
+use crate::conn::ConnContext;
+use crate::exchange::Exchange;
+use crate::record::Finish;
+use crate::steps::forward::Passed;
+use crate::steps::{accept, answer, authenticate, client, forward, limit, route};
+
+/// Answers one request.
+pub(crate) async fn serve(
+    context: &Arc<ConnContext>,
+    request: Request<Incoming>,
+) -> Response<AnswerBody> {
+    let config = context.core.config();
+    let (head, body) = request.into_parts();
+    let exchange = Exchange::begin(context, &config, &head);
+    let mut finish = Box::new(Finish::new(exchange));
+    match run(context, &config, &mut finish, head, body).await {
+        Ok(passed) => answer::passed_on(context, &config, finish, passed),
+        Err(problem) => answer::refused(context, &config, finish, problem),
+    }
+}
+
+/// The steps. A step that is not built yet is a comment line in its place.
+async fn run(
+    context: &Arc<ConnContext>,
+    config: &Config,
+    finish: &mut Finish,
+    head: Parts,
+    body: Incoming,
+) -> Result<Passed, Problem> {
+    let exchange = &mut finish.exchange;
+    let facts = accept::check(context, config, &head)?;
+    let route = route::find(config, exchange, &head)?;
+    client::read(config, exchange, &head.headers);
+    // version policy: ok, warn, brownout or block by platform and version range
+    let credentials = authenticate::credentials(config, exchange, route, &head)?;
+    limit::by_ip(config, exchange, route, &credentials)?;
+    authenticate::verify(config, exchange, route, &head, credentials).await?;
+    limit::by_caller(config, exchange, route, &head)?;
+    // admit: class, fairness and a place in the queue for the upstream
+    // kill switches: a flag that is off answers here
+    accept::check_size(config, route, &facts)?;
+    // validate: the request against its contract
+    // idempotency: keyed writes are leased, executed once, recorded, replayed
+    // cache: RFC 9111, safe by identity
+    // release: stable or canary, by signed installation
+    forward::forward(context, config, exchange, route, &facts, head, body).await
+    // answer: steps/answer.rs; record: record.rs, when the answer's last byte is handed over
+}

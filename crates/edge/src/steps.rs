@@ -1,0 +1,9 @@
+//! The steps of the [stack](crate::stack), one file each.
+
+pub(crate) mod accept;
+pub(crate) mod answer;
+pub(crate) mod authenticate;
+pub(crate) mod client;
+pub(crate) mod forward;
+pub(crate) mod limit;
+pub(crate) mod route;

@@ -1,0 +1,93 @@
+//! Answer: the last look at what the client gets. Field projection and compression come here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, Version, header};
+use plimsoll_http_kit::Problem;
+use plimsoll_http_kit::hygiene::strip_response;
+use plimsoll_http_kit::request_id::X_REQUEST_ID;
+use plimsoll_telemetry::Counter;
+
+use crate::body::{AnswerBody, UpstreamBody};
+use crate::config::Config;
+use crate::conn::ConnContext;
+use crate::exchange::Exchange;
+use crate::record::Finish;
+use crate::steps::forward::Passed;
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// What a service, or the edge as its own service, answered.
+pub(crate) fn passed_on(
+    context: &Arc<ConnContext>,
+    config: &Config,
+    mut finish: Box<Finish>,
+    passed: Passed,
+) -> Response<AnswerBody> {
+    match passed {
+        Passed::Own(response) => {
+            let (mut head, body) = response.into_parts();
+            finish.answered(head.status);
+            complete_head(config, &finish.exchange, &mut head.headers);
+            close_when_draining(context, &finish.exchange, &mut head.headers);
+            Response::from_parts(head, AnswerBody::Own(Some(body), Some(finish)))
+        }
+        Passed::Switched(response) => {
+            let (mut head, _empty) = response.into_parts();
+            finish.answered(head.status);
+            finish.complete();
+            complete_head(config, &finish.exchange, &mut head.headers);
+            context.state.set_upgraded();
+            Response::from_parts(head, AnswerBody::Own(None, Some(finish)))
+        }
+        Passed::Upstream { response, connection, limits } => {
+            let (mut head, incoming) = response.into_parts();
+            finish.answered(head.status);
+            strip_response(&mut head.headers);
+            head.version = Version::HTTP_11;
+            complete_head(config, &finish.exchange, &mut head.headers);
+            close_when_draining(context, &finish.exchange, &mut head.headers);
+            let request = finish.exchange.body.clone();
+            let clock = &context.core.clock;
+            let body = UpstreamBody::new(incoming, connection, request, finish, limits, clock);
+            Response::from_parts(head, AnswerBody::Upstream(Box::new(body)))
+        }
+    }
+}
+
+/// What the edge refused.
+pub(crate) fn refused(
+    context: &Arc<ConnContext>,
+    config: &Config,
+    mut finish: Box<Finish>,
+    problem: Problem,
+) -> Response<AnswerBody> {
+    let exchange = &mut finish.exchange;
+    let code = problem.code();
+    exchange.problem = Some(code);
+    context.core.shard.count(Counter::Problem { code: code.as_str() });
+    let response = problem.with_instance(exchange.id).into_response();
+    let (mut head, body) = response.into_parts();
+    complete_head(config, exchange, &mut head.headers);
+    if code.closes_connection() && exchange.version < Version::HTTP_2 {
+        head.headers.insert(header::CONNECTION, CLOSE);
+    } else {
+        close_when_draining(context, exchange, &mut head.headers);
+    }
+    finish.answered(head.status);
+    let bytes: Bytes = body.into_inner().unwrap_or_default();
+    Response::from_parts(head, AnswerBody::Own(Some(bytes), Some(finish)))
+}
+
+fn complete_head(config: &Config, exchange: &Exchange, headers: &mut HeaderMap) {
+    headers.insert(X_REQUEST_ID, exchange.id.header_value());
+    config.limits.write_fields(&exchange.standings, headers);
+}
+
+/// A connection that is asked for the last time says so; the client opens the next one elsewhere.
+fn close_when_draining(context: &ConnContext, exchange: &Exchange, headers: &mut HeaderMap) {
+    if exchange.version < Version::HTTP_2 && context.core.is_draining() {
+        headers.insert(header::CONNECTION, CLOSE);
+    }
+}

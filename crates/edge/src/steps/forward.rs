@@ -1,0 +1,341 @@
+//! Upstream: the request as the service gets it, and the service's answer or what went wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use plimsoll_base::Deadline;
+use plimsoll_http_kit::hygiene::{RequestFacts, Upgrade, strip_request};
+use plimsoll_http_kit::request_id::X_REQUEST_ID;
+use plimsoll_http_kit::{Code, Problem};
+use plimsoll_manifest::ForwardPrincipal;
+use plimsoll_telemetry::{Counter, UpstreamErrorKind, tracestate_passes};
+
+use crate::body::{AnswerLimits, InboundBody, InboundLimits, InboundOutcome};
+use crate::config::{Config, Service};
+use crate::conn::ConnContext;
+use crate::exchange::Exchange;
+use crate::steps::accept;
+use crate::steps::route::Route;
+use crate::upstream::{self, Pooled, UpstreamError};
+
+/// A stream of events or of gRPC messages may pause this long.
+const STREAM_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The principal as headers (`forward_principal = "headers"`).
+const SUBJECT: HeaderName = HeaderName::from_static("plimsoll-subject");
+const TENANT: HeaderName = HeaderName::from_static("plimsoll-tenant");
+const ISSUER: HeaderName = HeaderName::from_static("plimsoll-issuer");
+const SCOPE: HeaderName = HeaderName::from_static("plimsoll-scope");
+
+/// An answer on its way to the client.
+pub(crate) enum Passed {
+    /// A document of the edge.
+    Own(Response<Bytes>),
+    /// The connection leaves HTTP.
+    Switched(Response<Incoming>),
+    /// A service's answer.
+    Upstream { response: Response<Incoming>, connection: Option<Pooled>, limits: AnswerLimits },
+}
+
+/// Sends the request where its route leads.
+pub(crate) async fn forward(
+    context: &Arc<ConnContext>,
+    config: &Config,
+    exchange: &mut Exchange,
+    route: Route<'_>,
+    facts: &RequestFacts,
+    mut head: Parts,
+    body: Incoming,
+) -> Result<Passed, Problem> {
+    if let Route::Document(document) = route {
+        return Ok(Passed::Own(own_document(document)));
+    }
+    let Some(service) = route.service().and_then(|index| config.service(index)) else {
+        return Err(Problem::new(Code::NotFound));
+    };
+    let streams = matches!(route, Route::Passthrough(_));
+    let client_upgrade = match facts.upgrade {
+        Some(Upgrade::WebSocket) => Some(allowed_upgrade(route, &mut head)?),
+        _ => None,
+    };
+    prepare_head(config, exchange, service, facts, &mut head)?;
+    let now = context.core.clock.now();
+    let total = match route {
+        Route::Operation(operation) => operation.total_timeout.unwrap_or(service.total_timeout),
+        _ => service.total_timeout,
+    };
+    exchange.deadline = (!streams).then(|| Deadline::after(exchange.started, total));
+    exchange.upstream_sent = Some(now);
+    if let Some(client) = client_upgrade {
+        return switch(context, exchange, service, client, head).await;
+    }
+    let bytes_max = accept::body_bytes_max(config, route);
+    let limits = InboundLimits { bytes_max, idle: config.bounds.body_idle };
+    let (body, state) = InboundBody::new(body, limits, &context.core.clock);
+    exchange.body = state;
+    let request = Request::from_parts(head, body);
+    let multiplexed =
+        matches!(route, Route::Passthrough(p) if p.kinds.grpc) && is_grpc(request.headers());
+    let sent = upstream::send(
+        &context.core,
+        &service.release,
+        service.timeouts,
+        upstream::Sending {
+            deadline: exchange.deadline,
+            body: exchange.body.clone(),
+            multiplexed,
+            service: &service.name,
+        },
+        request,
+    )
+    .await;
+    let answered = context.core.clock.now();
+    match sent {
+        Ok(answer) => {
+            exchange.upstream_latency = exchange.upstream_sent.map(|sent| answered.since(sent));
+            let response = checked(context, service, answer.response)?;
+            let endless = streams || is_event_stream(response.headers());
+            let limits = AnswerLimits {
+                deadline: exchange.deadline.filter(|_| !endless),
+                idle: if endless { STREAM_IDLE_MAX } else { total },
+            };
+            Ok(Passed::Upstream { response, connection: answer.connection, limits })
+        }
+        Err(error) => Err(problem_of(context, config, route, exchange, service, &error)),
+    }
+}
+
+fn own_document(document: &Bytes) -> Response<Bytes> {
+    let mut response = Response::new(document.clone());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// WebSocket goes only where the manifest declares it.
+fn allowed_upgrade(
+    route: Route<'_>,
+    head: &mut Parts,
+) -> Result<hyper::upgrade::OnUpgrade, Problem> {
+    let declared = matches!(route, Route::Passthrough(p) if p.kinds.websocket);
+    let upgrade = head.extensions.remove::<hyper::upgrade::OnUpgrade>();
+    match upgrade {
+        Some(upgrade) if declared => Ok(upgrade),
+        _ => Err(Problem::new(Code::UpgradeNotDeclared)),
+    }
+}
+
+async fn switch(
+    context: &Arc<ConnContext>,
+    exchange: &mut Exchange,
+    service: &Service,
+    client: hyper::upgrade::OnUpgrade,
+    mut head: Parts,
+) -> Result<Passed, Problem> {
+    head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let core = &context.core;
+    let endpoint = service.release.pick(core.clock.now());
+    let request = Request::from_parts(head, InboundBody::Empty);
+    let answered =
+        upstream::tunnel(core, endpoint, service.timeouts, client, &service.name, request).await;
+    match answered {
+        Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let upgrade = response.headers().get(header::UPGRADE).cloned();
+            plimsoll_http_kit::hygiene::strip_response(response.headers_mut());
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers
+                .insert(header::UPGRADE, upgrade.unwrap_or(HeaderValue::from_static("websocket")));
+            Ok(Passed::Switched(response))
+        }
+        Ok(response) => {
+            let limits = AnswerLimits { deadline: None, idle: service.total_timeout };
+            Ok(Passed::Upstream { response, connection: None, limits })
+        }
+        Err(error) => {
+            count(context, service, &error);
+            let sent = exchange.upstream_sent;
+            exchange.upstream_latency = sent.map(|sent| core.clock.now().since(sent));
+            Err(Problem::new(code_of(&error)))
+        }
+    }
+}
+
+/// Turns the client's head into the one the service gets: what concerned only the client's
+/// connection goes, what the edge vouches for comes.
+fn prepare_head(
+    config: &Config,
+    exchange: &Exchange,
+    service: &Service,
+    facts: &RequestFacts,
+    head: &mut Parts,
+) -> Result<(), Problem> {
+    let headers = &mut head.headers;
+    if head.version == Version::HTTP_2 {
+        if let Some(authority) = head.uri.authority()
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            headers.insert(header::HOST, host);
+        }
+        join_cookies(headers);
+    }
+    let parent = exchange.trace_continued;
+    if headers.get(&TRACESTATE).is_some_and(|value| !tracestate_passes(parent, value.as_bytes())) {
+        headers.remove(&TRACESTATE);
+    }
+    strip_request(headers, facts);
+    let host = headers.get(header::HOST).cloned();
+    exchange.context.peer.write_fields(&exchange.from, host, headers);
+    headers.insert(X_REQUEST_ID, exchange.id.header_value());
+    let traceparent = HeaderValue::from_bytes(&exchange.trace.format());
+    headers.insert(TRACEPARENT, traceparent.unwrap_or(HeaderValue::from_static("")));
+    if config.forward_principal == ForwardPrincipal::Headers {
+        write_principal(exchange, headers);
+    }
+    head.uri = origin_form(service, &head.uri)?;
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    Ok(())
+}
+
+/// HTTP/2 may split one `Cookie` into several; HTTP/1.1 has exactly one (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, whole);
+    }
+}
+
+fn write_principal(exchange: &Exchange, headers: &mut HeaderMap) {
+    let Some(verified) = &exchange.verified else { return };
+    let mut put = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    put(SUBJECT, verified.subject());
+    put(TENANT, verified.tenant());
+    put(ISSUER, verified.issuer());
+    let scopes: Vec<&str> = verified.scopes().iter().collect();
+    put(SCOPE, &scopes.join(" "));
+}
+
+/// The request target towards the service: the very path that was routed, without the version
+/// prefix where the service does not want it.
+fn origin_form(service: &Service, uri: &Uri) -> Result<Uri, Problem> {
+    let Some(target) = uri.path_and_query() else { return Ok(uri.clone()) };
+    let stripped = service
+        .strip_prefix
+        .as_deref()
+        .and_then(|prefix| target.as_str().strip_prefix(prefix))
+        .filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+    match stripped {
+        None if uri.scheme().is_none() => Ok(uri.clone()),
+        None => Ok(Uri::from(target.clone())),
+        Some(rest) => {
+            let slash = if rest.starts_with('/') { "" } else { "/" };
+            PathAndQuery::try_from(format!("{slash}{rest}"))
+                .map(Uri::from)
+                .map_err(|_| Problem::new(Code::BadPath))
+        }
+    }
+}
+
+/// What must not be passed on although hyper could read it.
+fn checked(
+    context: &ConnContext,
+    service: &Service,
+    mut response: Response<Incoming>,
+) -> Result<Response<Incoming>, Problem> {
+    let headers = response.headers_mut();
+    let framed_twice = headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.contains_key(header::CONTENT_LENGTH);
+    if framed_twice || response.status().is_informational() {
+        let kind = UpstreamErrorKind::Protocol;
+        context.core.shard.count(Counter::UpstreamError { service: &service.name, kind });
+        return Err(Problem::new(Code::UpstreamInvalid));
+    }
+    let headers = response.headers_mut();
+    if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some()
+        && let Some(length) = headers.get(header::CONTENT_LENGTH).cloned()
+    {
+        headers.insert(header::CONTENT_LENGTH, length);
+    }
+    Ok(response)
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    starts_with(headers, "text/event-stream")
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    starts_with(headers, "application/grpc")
+}
+
+fn starts_with(headers: &HeaderMap, media_type: &str) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().get(..media_type.len()))
+        .is_some_and(|start| start.eq_ignore_ascii_case(media_type.as_bytes()))
+}
+
+fn problem_of(
+    context: &ConnContext,
+    config: &Config,
+    route: Route<'_>,
+    exchange: &Exchange,
+    service: &Service,
+    error: &UpstreamError,
+) -> Problem {
+    // The client's own fault comes first: a body that broke off broke the upstream request, too.
+    match exchange.body.as_ref().map(|body| body.outcome()) {
+        Some(InboundOutcome::TooLarge) => {
+            return accept::too_large(accept::body_bytes_max(config, route));
+        }
+        Some(InboundOutcome::TooSlow) => return Problem::new(Code::BodyTimeout),
+        Some(InboundOutcome::Broken) => return Problem::new(Code::BadBody),
+        _ => {}
+    }
+    count(context, service, error);
+    tracing::debug!(service = %service.name, %error, "no answer from the service");
+    Problem::new(code_of(error))
+}
+
+fn count(context: &ConnContext, service: &Service, error: &UpstreamError) {
+    let kind = match error {
+        UpstreamError::Connect(_) => UpstreamErrorKind::Connect,
+        UpstreamError::ConnectTimeout => UpstreamErrorKind::ConnectTimeout,
+        UpstreamError::PoolFull => UpstreamErrorKind::PoolFull,
+        UpstreamError::Answer(error) if error.is_parse() => UpstreamErrorKind::Protocol,
+        UpstreamError::Answer(_) => UpstreamErrorKind::Reset,
+        UpstreamError::FirstByteTimeout => UpstreamErrorKind::FirstByteTimeout,
+        UpstreamError::DeadlinePassed => UpstreamErrorKind::TotalTimeout,
+    };
+    context.core.shard.count(Counter::UpstreamError { service: &service.name, kind });
+}
+
+fn code_of(error: &UpstreamError) -> Code {
+    match error {
+        UpstreamError::Connect(_) => Code::UpstreamConnect,
+        UpstreamError::ConnectTimeout => Code::UpstreamConnectTimeout,
+        UpstreamError::PoolFull => Code::UpstreamBusy,
+        UpstreamError::Answer(error) if error.is_parse() => Code::UpstreamInvalid,
+        UpstreamError::Answer(_) => Code::UpstreamReset,
+        UpstreamError::FirstByteTimeout => Code::UpstreamFirstByteTimeout,
+        UpstreamError::DeadlinePassed => Code::UpstreamTotalTimeout,
+    }
+}

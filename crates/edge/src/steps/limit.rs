@@ -1,0 +1,121 @@
+//! Limits: by address while the caller is anonymous and before any signature is checked, then by
+//! caller and operation.
+
+use http::request::Parts;
+use http::{HeaderMap, header};
+use plimsoll_http_kit::{Code, Problem};
+use plimsoll_telemetry::Counter;
+use smallvec::SmallVec;
+
+use crate::config::{Config, UNVERIFIED_LIMIT};
+use crate::exchange::Exchange;
+use crate::limit::{Decision, PolicySet};
+use crate::steps::authenticate::Credentials;
+use crate::steps::route::Route;
+
+/// Header fields in which API keys come.
+const API_KEY_FIELDS: [&str; 2] = ["x-api-key", "api-key"];
+
+/// The limits by address. A token that must be verified is charged to its address apart: one
+/// verification costs more than all the rest of a request.
+pub(crate) fn by_ip(
+    config: &Config,
+    exchange: &mut Exchange,
+    route: Route<'_>,
+    credentials: &Credentials<'_>,
+) -> Result<(), Problem> {
+    if !credentials.is_anonymous() {
+        return Ok(());
+    }
+    let hasher = config.limits.hasher();
+    if credentials.must_be_verified() {
+        let unverified = &config.unverified;
+        let of = unverified.policies_for(None);
+        let address = unverified.hasher().ip(exchange.from.prefix());
+        let now = exchange.started;
+        if let Decision::Refused(refused) = unverified.check(of.by_ip, &of.keys(address, 0), 1, now)
+        {
+            exchange.context.core.shard.count(Counter::LimitRefused { policy: UNVERIFIED_LIMIT });
+            return Err(Problem::new(Code::UnverifiedLimited)
+                .with("violated-policies", vec![UNVERIFIED_LIMIT.to_owned()])
+                .with_retry_after(refused.retry_after_seconds()));
+        }
+    }
+    let of = config.limits.policies_for(operation(route));
+    if of.by_ip.is_empty() {
+        return Ok(());
+    }
+    let address = hasher.ip(exchange.from.prefix());
+    check(config, exchange, route, of.by_ip, address, 0)
+}
+
+/// The limits by caller and by operation.
+pub(crate) fn by_caller(
+    config: &Config,
+    exchange: &mut Exchange,
+    route: Route<'_>,
+    head: &Parts,
+) -> Result<(), Problem> {
+    let of = config.limits.policies_for(operation(route));
+    if of.by_caller.is_empty() {
+        return Ok(());
+    }
+    let caller = caller(config, exchange, &head.headers);
+    check(config, exchange, route, of.by_caller, 0, caller)
+}
+
+/// Who a request counts as: verified caller, else the credentials presented, else the address.
+fn caller(config: &Config, exchange: &Exchange, headers: &HeaderMap) -> u64 {
+    if let Some(verified) = &exchange.verified {
+        return verified.caller().low64();
+    }
+    let hasher = config.limits.hasher();
+    let named = [header::AUTHORIZATION.as_str(), header::COOKIE.as_str()];
+    let presented: SmallVec<[&[u8]; 4]> = named
+        .iter()
+        .chain(&API_KEY_FIELDS)
+        .flat_map(|name| headers.get_all(*name))
+        .map(http::HeaderValue::as_bytes)
+        .collect();
+    if presented.is_empty() {
+        hasher.ip(exchange.from.prefix())
+    } else {
+        hasher.credentials(&presented)
+    }
+}
+
+fn operation(route: Route<'_>) -> Option<u32> {
+    match route {
+        Route::Operation(operation) => Some(operation.index),
+        _ => None,
+    }
+}
+
+fn check(
+    config: &Config,
+    exchange: &mut Exchange,
+    route: Route<'_>,
+    set: PolicySet,
+    address: u64,
+    caller: u64,
+) -> Result<(), Problem> {
+    let limits = &config.limits;
+    let keys = limits.policies_for(operation(route)).keys(address, caller);
+    let cost = match route {
+        Route::Operation(operation) => operation.cost,
+        _ => 1,
+    };
+    match limits.check(set, &keys, cost, exchange.started) {
+        Decision::Allowed(standings) => {
+            exchange.standings.extend(standings);
+            Ok(())
+        }
+        Decision::Refused(refused) => {
+            for policy in limits.violated(&refused) {
+                exchange.context.core.shard.count(Counter::LimitRefused { policy });
+            }
+            exchange.standings.extend(refused.standings().clone());
+            Err(limits.problem(&refused))
+        }
+    }
+}

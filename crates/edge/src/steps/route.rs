@@ -1,0 +1,114 @@
+//! Route: which operation a request means, and so which policies and figures it falls under.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, header};
+use plimsoll_http_kit::{Code, Problem};
+
+use crate::config::{Config, Service};
+use crate::exchange::Exchange;
+use crate::router::{Match, Operation, PassthroughRoute};
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Route<'c> {
+    /// An operation of a contract.
+    Operation(&'c Arc<Operation>),
+    /// A declared prefix for long-lived exchanges.
+    Passthrough(&'c Arc<PassthroughRoute>),
+    /// `OPTIONS` that no contract names: to the backend, and without a token.
+    Options { service: u16 },
+    /// Passed on to a service that takes paths its contract does not name.
+    Unknown { service: u16 },
+    /// One of the edge's own documents.
+    Document(&'c Bytes),
+}
+
+impl Route<'_> {
+    /// The index of the service, where there is one.
+    pub(crate) fn service(self) -> Option<u16> {
+        match self {
+            Self::Operation(operation) => Some(operation.service),
+            Self::Passthrough(route) => Some(route.service),
+            Self::Options { service } | Self::Unknown { service } => Some(service),
+            Self::Document(_) => None,
+        }
+    }
+}
+
+/// Finds the route and names it in the exchange.
+pub(crate) fn find<'c>(
+    config: &'c Config,
+    exchange: &mut Exchange,
+    head: &Parts,
+) -> Result<Route<'c>, Problem> {
+    let path = head.uri.path();
+    let route = match config.router.find(&head.method, path, &head.headers) {
+        Match::Operation(operation) => {
+            exchange.operation = Arc::clone(&operation.id);
+            Route::Operation(operation)
+        }
+        Match::Passthrough(passthrough) => {
+            exchange.operation = Arc::clone(&passthrough.id);
+            Route::Passthrough(passthrough)
+        }
+        // The edge's own documents give way to a contract, not to paths nobody named.
+        other => match config.document(path) {
+            Some((name, document)) => {
+                exchange.operation = Arc::clone(name);
+                return document_route(&head.method, document);
+            }
+            None => unnamed(config, exchange, head, other)?,
+        },
+    };
+    if let Some(service) = route.service().and_then(|index| config.service(index)) {
+        name_service(exchange, service);
+    }
+    Ok(route)
+}
+
+fn document_route<'c>(method: &Method, document: &'c Bytes) -> Result<Route<'c>, Problem> {
+    if method == Method::GET || method == Method::HEAD {
+        return Ok(Route::Document(document));
+    }
+    let allow = HeaderValue::from_static("GET, HEAD");
+    Err(Problem::new(Code::MethodNotAllowed).with_header(header::ALLOW, allow))
+}
+
+fn unnamed<'c>(
+    config: &'c Config,
+    exchange: &mut Exchange,
+    head: &Parts,
+    found: Match<'c>,
+) -> Result<Route<'c>, Problem> {
+    match found {
+        Match::Options { service } => {
+            name_shape(config, exchange, head, service);
+            Ok(Route::Options { service })
+        }
+        Match::Unknown { service } => {
+            name_shape(config, exchange, head, service);
+            Ok(Route::Unknown { service })
+        }
+        Match::MethodNotAllowed { allow } => {
+            let allow =
+                HeaderValue::from_str(&allow.to_string()).unwrap_or(HeaderValue::from_static(""));
+            Err(Problem::new(Code::MethodNotAllowed).with_header(header::ALLOW, allow))
+        }
+        _ => Err(Problem::new(Code::NotFound)),
+    }
+}
+
+fn name_shape(config: &Config, exchange: &mut Exchange, head: &Parts, service: u16) {
+    if let Some(routed) = config.router.service(service) {
+        let name = routed.names.name(head.method.as_str(), head.uri.path());
+        exchange.operation = Arc::clone(name);
+    }
+}
+
+fn name_service(exchange: &mut Exchange, service: &Service) {
+    exchange.service = Arc::clone(&service.name);
+    exchange.release = Arc::clone(&service.release.id);
+}

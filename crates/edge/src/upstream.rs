@@ -1,0 +1,242 @@
+//! The way to a service: which of its URLs, over which connection, by when, and what is done when
+//! that fails.
+//!
+//! A request is sent once. It is sent again only when hyper hands it back unsent (the pooled
+//! connection was dead) or when no connection could be made, so nothing can have executed twice.
+//! Retries of requests that were sent need a budget and a key; they are not made here.
+
+mod connect;
+mod endpoint;
+mod multiplexed;
+mod pool;
+mod tunnel;
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use plimsoll_base::{Deadline, Nanos};
+use plimsoll_telemetry::Counter;
+
+pub use connect::TargetError;
+pub(crate) use connect::UpstreamTls;
+pub use endpoint::EndpointStatus;
+pub(crate) use endpoint::{Ejection, Endpoint};
+pub(crate) use pool::{PoolLimits, Pooled};
+pub(crate) use tunnel::tunnel;
+
+use crate::body::{InboundBody, InboundOutcome, InboundState};
+use crate::core::Core;
+
+/// How often a request that was provably not sent is tried on another connection.
+const UNSENT_TRIES_MAX: usize = 3;
+
+/// Time limits of a service, from `[service.timeouts]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// To a connection, from the pool or new.
+    pub(crate) connect: Duration,
+    /// From the request's start to the answer's head.
+    pub(crate) first_byte: Duration,
+}
+
+/// Why no answer came from a service.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// No connection could be made to any of the URLs tried.
+    #[error("cannot connect: {0}")]
+    Connect(#[source] std::io::Error),
+    /// No connection in time.
+    #[error("no connection in time")]
+    ConnectTimeout,
+    /// Every connection the pool allows is in use, and as many requests as may wait are waiting.
+    #[error("the connection pool is full")]
+    PoolFull,
+    /// The connection ended, or what came was no HTTP, before an answer's head was complete.
+    #[error("no valid answer: {0}")]
+    Answer(#[source] hyper::Error),
+    /// No answer's head in time.
+    #[error("no answer in time")]
+    FirstByteTimeout,
+    /// The request's total deadline passed.
+    #[error("the request's deadline passed")]
+    DeadlinePassed,
+}
+
+/// The URLs of one release, taken in turn.
+#[derive(Debug)]
+pub(crate) struct Release {
+    pub(crate) id: Arc<str>,
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    next: AtomicUsize,
+}
+
+impl Release {
+    pub(crate) fn new(id: Arc<str>, endpoints: Vec<Arc<Endpoint>>) -> Self {
+        Self { id, endpoints, next: AtomicUsize::new(0) }
+    }
+
+    /// The next URL that is not ejected; when all are, the next one all the same: refusing
+    /// everybody would turn a bad minute into an outage (Envoy calls this the panic threshold).
+    pub(crate) fn pick(&self, now: Nanos) -> &Arc<Endpoint> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let count = self.endpoints.len();
+        (0..count)
+            .map(|step| &self.endpoints[(first + step) % count])
+            .find(|endpoint| endpoint.is_usable(now))
+            .unwrap_or(&self.endpoints[first % count])
+    }
+}
+
+/// An answer's head with what is needed to read its body and give the connection back.
+pub(crate) struct Answer {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) connection: Option<Pooled>,
+}
+
+/// How one request is to be sent.
+pub(crate) struct Sending<'s> {
+    pub(crate) deadline: Option<Deadline>,
+    /// Where the request's body stands, if it has one.
+    pub(crate) body: Option<Arc<InboundState>>,
+    /// Over HTTP/2, as gRPC needs it.
+    pub(crate) multiplexed: bool,
+    /// For figures.
+    pub(crate) service: &'s str,
+}
+
+/// Sends `request` to `release` and waits for the answer's head.
+pub(crate) async fn send(
+    core: &Arc<Core>,
+    release: &Release,
+    timeouts: Timeouts,
+    sending: Sending<'_>,
+    mut request: Request<InboundBody>,
+) -> Result<Answer, UpstreamError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let endpoint = release.pick(core.clock.now());
+        let outcome = if sending.multiplexed {
+            multiplexed::attempt(core, endpoint, timeouts, &sending, request).await
+        } else {
+            attempt(core, endpoint, timeouts, &sending, request).await
+        };
+        let (error, unsent) = match outcome {
+            Ok(answer) => {
+                if endpoint.answered(answer.response.status(), core.clock.now()) {
+                    core.shard.count(Counter::UpstreamEjected { service: sending.service });
+                }
+                return Ok(answer);
+            }
+            Err(failed) => *failed,
+        };
+        let elsewhere = match &error {
+            // A dead pooled connection says nothing about the service.
+            Some(error) => {
+                let ours = matches!(error, UpstreamError::PoolFull | UpstreamError::DeadlinePassed);
+                if !ours && !sending.client_failed() && endpoint.failed(core.clock.now()) {
+                    core.shard.count(Counter::UpstreamEjected { service: sending.service });
+                }
+                release.endpoints.len() > 1 && matches!(error, UpstreamError::Connect(_))
+            }
+            None => true,
+        };
+        match (unsent, error) {
+            (Some(back), _) if elsewhere && tries < UNSENT_TRIES_MAX => {
+                core.shard.count(Counter::UpstreamRetry { service: sending.service });
+                request = back;
+            }
+            (_, Some(error)) => return Err(error),
+            (_, None) => return Err(UpstreamError::Connect(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
+/// Why an attempt failed (`None`: the pooled connection was dead), and the request if it was
+/// provably not sent.
+type Failed = Box<(Option<UpstreamError>, Option<Request<InboundBody>>)>;
+
+async fn attempt(
+    core: &Arc<Core>,
+    endpoint: &Arc<Endpoint>,
+    timeouts: Timeouts,
+    sending: &Sending<'_>,
+    request: Request<InboundBody>,
+) -> Result<Answer, Failed> {
+    let now = core.clock.now();
+    let mut connection = match endpoint.idle(core, now) {
+        Some(idle) => idle,
+        None => match sending.within(timeouts.connect, now) {
+            Err(error) => return Err(Box::new((Some(error), Some(request)))),
+            Ok(left) => {
+                let opened = tokio::time::timeout(left, endpoint.open(core, sending.service)).await;
+                match opened.unwrap_or(Err(UpstreamError::ConnectTimeout)) {
+                    Ok(connection) => connection,
+                    Err(error) => return Err(Box::new((Some(error), Some(request)))),
+                }
+            }
+        },
+    };
+    match sending.wait(core, timeouts.first_byte, connection.send(request)).await {
+        Err(error) => Err(Box::new((Some(error), None))),
+        Ok(Ok(response)) => {
+            connection.note_keep_alive(response.headers());
+            Ok(Answer { response, connection: Some(connection) })
+        }
+        Ok(Err(mut unsent)) => match unsent.take_message() {
+            Some(back) => Err(Box::new((None, Some(back)))),
+            None => Err(Box::new((Some(UpstreamError::Answer(unsent.into_error())), None))),
+        },
+    }
+}
+
+impl Sending<'_> {
+    /// Whether it was the client's body that broke the request.
+    fn client_failed(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| {
+            !matches!(body.outcome(), InboundOutcome::Underway | InboundOutcome::Complete)
+        })
+    }
+
+    fn body_underway(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| body.outcome() == InboundOutcome::Underway)
+    }
+
+    /// `limit`, or what the deadline leaves of it.
+    fn within(&self, limit: Duration, now: Nanos) -> Result<Duration, UpstreamError> {
+        match self.deadline.map(|deadline| deadline.left(now)) {
+            Some(left) if left.is_zero() => Err(UpstreamError::DeadlinePassed),
+            Some(left) => Ok(limit.min(left)),
+            None => Ok(limit),
+        }
+    }
+
+    /// Waits for an answer's head. The first byte is awaited from when the request's body has been
+    /// sent whole; a body that stalls has a limit of its own.
+    async fn wait<F: Future>(
+        &self,
+        core: &Core,
+        first_byte: Duration,
+        answer: F,
+    ) -> Result<F::Output, UpstreamError> {
+        let mut answer = pin!(answer);
+        loop {
+            let uploading = self.body_underway();
+            let left = self.within(first_byte, core.clock.now())?;
+            match tokio::time::timeout(left, answer.as_mut()).await {
+                Ok(output) => return Ok(output),
+                Err(_elapsed) if uploading => {}
+                Err(_elapsed) => {
+                    self.within(first_byte, core.clock.now())?;
+                    return Err(UpstreamError::FirstByteTimeout);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Connecting to a URL of the manifest: name resolution, TCP, TLS.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use http::Uri;
+use http::uri::Authority;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Header fields accepted in an answer's head.
+pub(crate) const ANSWER_HEADERS_MAX: usize = 256;
+
+/// TLS towards services: made once, when the first `https` URL needs it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UpstreamTls {
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+/// Why a URL cannot be a target.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// No host in it.
+    #[error("`{0}` has no host; write http://HOST:PORT")]
+    NoHost(String),
+    /// The host is no name a certificate could carry.
+    #[error("`{0}` is no valid server name for TLS")]
+    ServerName(String),
+    /// The machine's root certificates could not be read.
+    #[error("no root certificates found for https: {0}; install the package ca-certificates")]
+    Roots(String),
+}
+
+impl UpstreamTls {
+    fn config(&self) -> Result<Arc<ClientConfig>, TargetError> {
+        if let Some(config) = self.config.get() {
+            return Ok(Arc::clone(config));
+        }
+        let config = plimsoll_outbound::client_config(&[])
+            .map_err(|error| TargetError::Roots(error.to_string()))?
+            .ok_or_else(|| TargetError::Roots("there is none on this machine".to_owned()))?;
+        Ok(Arc::clone(self.config.get_or_init(|| config)))
+    }
+}
+
+/// Where a URL leads.
+#[derive(Debug)]
+pub(crate) struct Target {
+    host: String,
+    port: u16,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+}
+
+impl Target {
+    pub(crate) fn new(url: &Uri, tls: &UpstreamTls) -> Result<Self, TargetError> {
+        let host = url.host().ok_or_else(|| TargetError::NoHost(url.to_string()))?;
+        // The resolver wants IPv6 addresses without brackets.
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let secure = url.scheme_str() == Some("https");
+        let tls = if secure {
+            let name = ServerName::try_from(host.clone())
+                .map_err(|_| TargetError::ServerName(host.clone()))?;
+            Some((tls.config()?, name))
+        } else {
+            None
+        };
+        let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        Ok(Self { host, port, tls })
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Host and port, where they make an authority.
+    pub(crate) fn authority(&self) -> Option<Authority> {
+        Authority::try_from(format!("{}:{}", self.host, self.port)).ok()
+    }
+
+    /// Connects to the first address of the host that answers, to speak HTTP/1.1.
+    pub(crate) async fn connect(&self) -> io::Result<Stream> {
+        self.connect_with(b"http/1.1").await
+    }
+
+    /// The same, to speak HTTP/2.
+    pub(crate) async fn connect_h2(&self) -> io::Result<Stream> {
+        self.connect_with(b"h2").await
+    }
+
+    async fn connect_with(&self, protocol: &[u8]) -> io::Result<Stream> {
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        tcp.set_nodelay(true)?;
+        match &self.tls {
+            None => Ok(Stream::Plain(tcp)),
+            Some((config, name)) => {
+                let mut config = ClientConfig::clone(config);
+                config.alpn_protocols = vec![protocol.to_vec()];
+                let connected =
+                    TlsConnector::from(Arc::new(config)).connect(name.clone(), tcp).await;
+                connected.map(|stream| Stream::Tls(Box::new(stream)))
+            }
+        }
+    }
+}
+
+/// A connection to a service.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Tls(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Tls(io) => Pin::new(io).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Self::Tls(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(io) => io.is_write_vectored(),
+            Self::Tls(io) => io.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Tls(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Tls(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+}

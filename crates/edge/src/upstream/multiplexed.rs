@@ -1,0 +1,101 @@
+//! HTTP/2 to a service, for gRPC: one connection a core and URL, shared by its requests. With
+//! `http://` by prior knowledge, with `https://` by ALPN (RFC 9113 §3).
+
+use std::sync::{Arc, PoisonError};
+
+use http::uri::{Authority, Scheme, Uri};
+use http::{HeaderMap, Request, header};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use plimsoll_telemetry::Counter;
+
+use super::endpoint::Endpoint;
+use super::{Answer, Failed, Sending, Timeouts, UpstreamError};
+use crate::body::InboundBody;
+use crate::core::Core;
+use crate::tasks::{Executor, Kind};
+
+/// The shared connection.
+pub(crate) type Multiplexed = http2::SendRequest<InboundBody>;
+
+/// Sends one request over the shared connection, or a new one in its place.
+pub(super) async fn attempt(
+    core: &Arc<Core>,
+    endpoint: &Arc<Endpoint>,
+    timeouts: Timeouts,
+    sending: &Sending<'_>,
+    mut request: Request<InboundBody>,
+) -> Result<Answer, Failed> {
+    let mut connection = match alive(core, endpoint) {
+        Some(connection) => connection,
+        None => match sending.within(timeouts.connect, core.clock.now()) {
+            Err(error) => return Err(Box::new((Some(error), Some(request)))),
+            Ok(left) => {
+                let opened =
+                    tokio::time::timeout(left, open(core, endpoint, sending.service)).await;
+                match opened.unwrap_or(Err(UpstreamError::ConnectTimeout)) {
+                    Ok(connection) => connection,
+                    Err(error) => return Err(Box::new((Some(error), Some(request)))),
+                }
+            }
+        },
+    };
+    make_absolute(endpoint, &mut request);
+    match sending.wait(core, timeouts.first_byte, connection.try_send_request(request)).await {
+        Err(error) => Err(Box::new((Some(error), None))),
+        Ok(Ok(response)) => Ok(Answer { response, connection: None }),
+        Ok(Err(mut unsent)) => {
+            let slot = endpoint.multiplexed(core);
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            match unsent.take_message() {
+                Some(back) => Err(Box::new((None, Some(back)))),
+                None => Err(Box::new((Some(UpstreamError::Answer(unsent.into_error())), None))),
+            }
+        }
+    }
+}
+
+fn alive(core: &Core, endpoint: &Endpoint) -> Option<Multiplexed> {
+    let slot = endpoint.multiplexed(core).lock().unwrap_or_else(PoisonError::into_inner);
+    slot.as_ref().filter(|connection| !connection.is_closed()).cloned()
+}
+
+async fn open(
+    core: &Core,
+    endpoint: &Endpoint,
+    service: &str,
+) -> Result<Multiplexed, UpstreamError> {
+    let io = endpoint.target().connect_h2().await.map_err(UpstreamError::Connect)?;
+    core.shard.count(Counter::UpstreamConnect { service });
+    let executor = Executor { tasks: core.tasks.clone(), kind: Kind::Upstream };
+    let (sender, connection) = http2::Builder::new(executor)
+        .timer(TokioTimer::new())
+        .handshake(TokioIo::new(io))
+        .await
+        .map_err(UpstreamError::Answer)?;
+    core.tasks.spawn(Kind::Upstream, async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "upstream HTTP/2 connection ended");
+        }
+    });
+    let slot = endpoint.multiplexed(core);
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+    Ok(sender)
+}
+
+/// HTTP/2 carries scheme and authority in pseudo-headers: the client's `Host` becomes the latter.
+fn make_absolute(endpoint: &Endpoint, request: &mut Request<InboundBody>) {
+    let authority = host(request.headers()).or_else(|| endpoint.target().authority());
+    let mut parts = request.uri().clone().into_parts();
+    parts.scheme = Some(if endpoint.target().is_secure() { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.authority = authority;
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+        request.headers_mut().remove(header::HOST);
+    }
+    *request.version_mut() = http::Version::HTTP_2;
+}
+
+fn host(headers: &HeaderMap) -> Option<Authority> {
+    Authority::try_from(headers.get(header::HOST)?.as_bytes()).ok()
+}

@@ -1,0 +1,145 @@
+//! A connection that leaves HTTP (RFC 9110 §7.8), for WebSocket: after 101 the bytes of both sides
+//! are copied until one ends, nothing moves for too long, or the edge has to stop.
+//!
+//! Nothing of what a client sends behind its upgrade request reaches the service before the
+//! service has agreed with 101: hyper hands the bytes over only then. (The opposite was
+//! CVE-2026-2833 elsewhere: a smuggled second request.)
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use plimsoll_base::{Nanos, SharedClock};
+use plimsoll_telemetry::Counter;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::endpoint::Endpoint;
+use super::{Timeouts, UpstreamError};
+use crate::body::InboundBody;
+use crate::core::{Core, Phase};
+use crate::tasks::Kind;
+
+/// A tunnel in which nothing moves for so long is closed.
+const TUNNEL_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// How often a tunnel is looked at.
+const TUNNEL_LOOK: Duration = Duration::from_secs(30);
+
+/// Bytes copied at once, each way.
+const COPY_BYTES: usize = 16 * 1024;
+
+/// Sends an upgrade request over a connection of its own and, on 101, joins both sides.
+pub(crate) async fn tunnel(
+    core: &Arc<Core>,
+    endpoint: &Arc<Endpoint>,
+    timeouts: Timeouts,
+    client: OnUpgrade,
+    service: &str,
+    request: Request<InboundBody>,
+) -> Result<Response<Incoming>, UpstreamError> {
+    let io = tokio::time::timeout(timeouts.connect, endpoint.target().connect())
+        .await
+        .map_err(|_| UpstreamError::ConnectTimeout)?
+        .map_err(UpstreamError::Connect)?;
+    core.shard.count(Counter::UpstreamConnect { service });
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(io)).await.map_err(UpstreamError::Answer)?;
+    core.tasks.spawn(Kind::Upstream, async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "upstream connection ended");
+        }
+    });
+    let mut response = tokio::time::timeout(timeouts.first_byte, sender.send_request(request))
+        .await
+        .map_err(|_| UpstreamError::FirstByteTimeout)?
+        .map_err(UpstreamError::Answer)?;
+    endpoint.answered(response.status(), core.clock.now());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let service = hyper::upgrade::on(&mut response);
+        core.tasks.spawn(Kind::Tunnel, join(Arc::clone(core), client, service));
+    }
+    Ok(response)
+}
+
+/// Copies both ways until one side ends, nothing moves any more, or the edge stops.
+async fn join(core: Arc<Core>, client: OnUpgrade, service: OnUpgrade) {
+    let (Ok(client), Ok(service)) = tokio::join!(client, service) else { return };
+    let clock = &core.clock;
+    let moved = Arc::new(AtomicU64::new(clock.now().0));
+    let mut client = Watched::new(client, &moved, clock);
+    let mut service = Watched::new(service, &moved, clock);
+    let idle = async {
+        loop {
+            tokio::time::sleep(TUNNEL_LOOK).await;
+            let last = Nanos(moved.load(Ordering::Relaxed));
+            if clock.now().since(last) > TUNNEL_IDLE_MAX {
+                return;
+            }
+        }
+    };
+    let copy =
+        tokio::io::copy_bidirectional_with_sizes(&mut client, &mut service, COPY_BYTES, COPY_BYTES);
+    let mut phase = core.phase.clone();
+    tokio::select! {
+        ended = copy => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "tunnel ended");
+            }
+        }
+        () = idle => tracing::debug!("tunnel closed: nothing moved"),
+        _ = phase.wait_for(|phase| *phase == Phase::Stopped) => {}
+    }
+}
+
+/// One side of a tunnel; notes when something moved.
+struct Watched {
+    io: TokioIo<Upgraded>,
+    moved: Arc<AtomicU64>,
+    clock: SharedClock,
+}
+
+impl Watched {
+    fn new(io: Upgraded, moved: &Arc<AtomicU64>, clock: &SharedClock) -> Self {
+        Self { io: TokioIo::new(io), moved: Arc::clone(moved), clock: Arc::clone(clock) }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.moved.store(self.clock.now().0, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,30 @@
+//! The files a manifest names.
+
+use std::path::Path;
+
+use crate::Manifest;
+
+/// A file that the manifest names.
+pub(crate) struct Named<'m> {
+    pub(crate) key: String,
+    pub(crate) path: &'m Path,
+    /// Whether its content is part of what an edge acts on.
+    pub(crate) hashed: bool,
+}
+
+/// Every file the manifest names, in a fixed order.
+pub(crate) fn named(manifest: &Manifest) -> impl Iterator<Item = Named<'_>> {
+    let contracts = manifest.services.iter().enumerate().filter_map(|(index, service)| {
+        let path = service.contract.as_deref()?;
+        Some(Named { key: format!("service[{index}].contract"), path, hashed: true })
+    });
+    let key_sets = manifest.auth.issuers.iter().enumerate().filter_map(|(index, issuer)| {
+        let path = issuer.jwks_file.as_deref()?;
+        Some(Named { key: format!("auth.issuer[{index}].jwks_file"), path, hashed: true })
+    });
+    let tls = manifest.edge.tls.iter().flat_map(|tls| {
+        let of = |name: &str, path| Named { key: format!("edge.tls.{name}"), path, hashed: false };
+        [of("certificate_file", &*tls.certificate_file), of("key_file", &*tls.key_file)]
+    });
+    contracts.chain(key_sets).chain(tls)
+}

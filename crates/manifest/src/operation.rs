@@ -1,0 +1,102 @@
+//! `[[operation]]`: the policy of one operation.
+
+use std::fmt;
+
+use plimsoll_base::{ByteSize, HumanDuration, Name};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::PathTemplate;
+
+/// The policy of one operation. It is named by `id` (the contract's `operationId`), or, where no
+/// contract names it, by `method` and `path`; with all three, `id` is what it is called from then
+/// on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OperationPolicy {
+    /// The `operationId` in the contract. Since 0.1.
+    #[schemars(length(min = 1, max = 256))]
+    pub id: Option<String>,
+    /// The method of an operation that no contract names. Since 0.1.
+    pub method: Option<Method>,
+    /// The path template of an operation that no contract names, such as `/orders/{id}`.
+    /// Since 0.1.
+    pub path: Option<PathTemplate>,
+    /// The service it belongs to. Default: the only one that has it. Since 0.1.
+    pub service: Option<Name>,
+    /// What one request costs in limits with `units = "cost"`. Default: the contract's word,
+    /// else 1. Unit: cost. Since 0.1.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub cost: Option<u32>,
+    /// The largest request body. Default: the contract's word, else `[edge] body_bytes_max`.
+    /// Since 0.1.
+    #[schemars(extend("x-max" = "1024GiB"))]
+    pub body_bytes_max: Option<ByteSize>,
+    /// How long the whole exchange may take. Default: the contract's word, else the service's
+    /// `total`. Since 0.1.
+    #[schemars(extend("x-min" = "1ms", "x-max" = "24h"))]
+    pub total_timeout: Option<HumanDuration>,
+    /// Who may call it. Default: the contract's `security`, else a token once there is an issuer.
+    /// Since 0.1.
+    pub security: Option<OperationSecurity>,
+    /// The scopes a token must hold, all of them. Default: the contract's. Since 0.1.
+    #[schemars(length(max = 64))]
+    pub scopes: Option<Vec<String>>,
+}
+
+/// Who may call an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationSecurity {
+    /// Anybody.
+    Public,
+    /// A caller with a verified token.
+    Token,
+    /// The backend decides: credentials pass through unverified.
+    Pass,
+}
+
+/// A request method, written in capitals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads; `HEAD` comes with it.
+    Get,
+    /// Reads the head of an answer without its body.
+    Head,
+    /// Submits.
+    Post,
+    /// Replaces.
+    Put,
+    /// Changes in part.
+    Patch,
+    /// Deletes.
+    Delete,
+    /// Asks what is possible.
+    Options,
+    /// Echoes the request.
+    Trace,
+}
+
+impl Method {
+    /// The method as it stands in a request line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Trace => "TRACE",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,119 @@
+//! One request and its answer on one fresh connection.
+
+use std::pin::pin;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST};
+use http::header::{HeaderValue, USER_AGENT};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::error::{OutboundError, Phase};
+use crate::outbound::{FetchOptions, Fetched, Progress};
+use crate::target::Target;
+
+const ANSWER_HEADERS_MAX: usize = 64;
+const ANSWER_HEAD_BYTES_MAX: usize = 32 * 1024;
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("plimsoll/", env!("CARGO_PKG_VERSION")));
+
+/// Sends a GET on `io` and reads the whole answer.
+pub(crate) async fn get<Io>(
+    io: Io,
+    target: &Target,
+    options: &FetchOptions,
+    progress: &Progress,
+) -> Result<Fetched, OutboundError>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    progress.enter(Phase::Answer);
+    let (sender, connection) = Builder::new()
+        .max_headers(ANSWER_HEADERS_MAX)
+        .max_buf_size(ANSWER_HEAD_BYTES_MAX)
+        .handshake(TokioIo::new(io))
+        .await
+        .map_err(|source| broken(target, source))?;
+    let mut connection = pin!(connection);
+    let mut exchange = pin!(exchange(sender, target, options, progress));
+    // The connection is driven here and not in a task of its own: dropping this future ends both.
+    // Its own fault also reaches the exchange, which tells it better, so it is not reported twice.
+    let mut connection_open = true;
+    loop {
+        tokio::select! {
+            result = &mut exchange => return result,
+            _ended = &mut connection, if connection_open => connection_open = false,
+        }
+    }
+}
+
+async fn exchange(
+    mut sender: SendRequest<Empty<Bytes>>,
+    target: &Target,
+    options: &FetchOptions,
+    progress: &Progress,
+) -> Result<Fetched, OutboundError> {
+    let answer = sender
+        .send_request(request(target, options))
+        .await
+        .map_err(|source| broken(target, source))?;
+    progress.enter(Phase::Body);
+    let status = answer.status();
+    if status.is_redirection() {
+        return Err(OutboundError::Redirect { host: target.label.clone(), status });
+    }
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !answer.headers().get_all(CONTENT_ENCODING).iter().all(plain) {
+        return Err(OutboundError::Encoded { host: target.label.clone() });
+    }
+    let content_type =
+        answer.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let body = read(answer, target, options.bytes_max).await?;
+    Ok(Fetched { status, content_type, body })
+}
+
+fn request(target: &Target, options: &FetchOptions) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = target.uri.clone();
+    let headers = request.headers_mut();
+    headers.insert(HOST, target.host_header.clone());
+    headers.insert(USER_AGENT, AGENT);
+    headers.insert(ACCEPT, HeaderValue::from_static(options.accept));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    request
+}
+
+async fn read(
+    answer: Response<Incoming>,
+    target: &Target,
+    bytes_max: usize,
+) -> Result<Bytes, OutboundError> {
+    let too_large = || OutboundError::TooLarge { host: target.label.clone(), bytes_max };
+    let mut body = answer.into_body();
+    let said = body.size_hint().lower();
+    if usize::try_from(said).map_or(true, |said| said > bytes_max) {
+        return Err(too_large());
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|source| broken(target, source))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if data.len() > bytes_max - bytes.len() {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+fn broken(target: &Target, source: hyper::Error) -> OutboundError {
+    OutboundError::Http { host: target.label.clone(), source }
+}

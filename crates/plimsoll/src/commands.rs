@@ -1,0 +1,9 @@
+//! One file a command.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod dev_token;
+pub(crate) mod doctor;
+pub(crate) mod init;
+pub(crate) mod schema;
+pub(crate) mod up;

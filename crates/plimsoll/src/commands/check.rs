@@ -1,0 +1,46 @@
+//! `plimsoll check`: every fault of a manifest and of the contracts it names.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use plimsoll_manifest::Overrides;
+use serde_json::json;
+
+use crate::cli::{Check, Output};
+use crate::exit::Failure;
+use crate::setup::{Source, lines};
+
+pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
+    let source = Source::File(arguments.manifest.clone());
+    let checked = source.load(Path::new(""), &Overrides::default());
+    let shown = arguments.manifest.display();
+    let mut out = io::stdout();
+    match (checked, arguments.output) {
+        (Ok(setup), Output::Text) => {
+            let services = setup.input.routes.services.len();
+            let operations: usize =
+                setup.input.routes.services.iter().map(|s| s.operations.len()).sum();
+            writeln!(
+                out,
+                "{shown}: no faults ({services} {}, {operations} {})",
+                plural(services, "service"),
+                plural(operations, "operation"),
+            )
+            .map_err(Failure::failed)
+        }
+        (Ok(setup), Output::Json) => {
+            let answer = json!({ "faults": [], "hash": setup.input.hash });
+            writeln!(out, "{answer:#}").map_err(Failure::failed)
+        }
+        (Err(faults), Output::Text) => Err(Failure::Faults(lines(&faults))),
+        (Err(faults), Output::Json) => {
+            let answer = json!({ "faults": faults });
+            writeln!(out, "{answer:#}").map_err(Failure::failed)?;
+            Err(Failure::FaultsTold)
+        }
+    }
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
+}

@@ -1,0 +1,201 @@
+//! `plimsoll doctor`: what would go wrong here, before it does.
+
+use std::io::{self, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::path::Path;
+use std::time::Duration;
+
+use plimsoll_edge::Listener;
+use plimsoll_manifest::{Manifest, OriginUrl, Overrides};
+use rustix::process::{Resource, getrlimit};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::{Doctor, Output};
+use crate::data_dir::DataDir;
+use crate::exit::Failure;
+use crate::setup::{Setup, Source};
+
+/// How long a backend may take to accept a connection.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// File descriptors beside those of client and upstream connections.
+const DESCRIPTORS_SPARE: u64 = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Weak,
+    Broken,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    state: State,
+    what: &'static str,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<String>,
+}
+
+impl Finding {
+    fn ok(what: &'static str, found: impl Into<String>) -> Self {
+        Self { state: State::Ok, what, found: found.into(), next_step: None }
+    }
+
+    fn bad(
+        state: State,
+        what: &'static str,
+        found: impl Into<String>,
+        next_step: impl Into<String>,
+    ) -> Self {
+        Self { state, what, found: found.into(), next_step: Some(next_step.into()) }
+    }
+}
+
+pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
+    let mut findings = vec![cores(), data_dir(arguments)];
+    if let Some(path) = &arguments.manifest {
+        match Source::File(path.clone()).load(Path::new(""), &Overrides::default()) {
+            Ok(setup) => look_at(&setup, &mut findings),
+            Err(faults) => findings.push(Finding::bad(
+                State::Broken,
+                "manifest",
+                format!("{} faults, the first: {}", faults.len(), faults[0]),
+                format!("plimsoll check {}", path.display()),
+            )),
+        }
+    } else {
+        findings.push(descriptors(&Manifest::default()));
+    }
+    tell(&findings, arguments.output).map_err(Failure::failed)?;
+    if findings.iter().any(|finding| finding.state == State::Broken) {
+        return Err(Failure::Failed("something would not work; see above".to_owned()));
+    }
+    Ok(())
+}
+
+fn tell(findings: &[Finding], output: Output) -> io::Result<()> {
+    let mut out = io::stdout();
+    if output == Output::Json {
+        return writeln!(out, "{:#}", json!({ "findings": findings }));
+    }
+    for finding in findings {
+        let mark = match finding.state {
+            State::Ok => "ok    ",
+            State::Weak => "weak  ",
+            State::Broken => "broken",
+        };
+        writeln!(out, "{mark}  {:<18} {}", finding.what, finding.found)?;
+        if let Some(next) = &finding.next_step {
+            writeln!(out, "        {:<18} -> {next}", "")?;
+        }
+    }
+    Ok(())
+}
+
+fn look_at(setup: &Setup, findings: &mut Vec<Finding>) {
+    let manifest = &setup.input.manifest;
+    let services = setup.input.routes.services.len();
+    findings.push(Finding::ok("manifest", format!("no faults, {services} services")));
+    findings.push(descriptors(manifest));
+    for address in &manifest.edge.listen {
+        findings.push(port(address.0, "--listen"));
+    }
+    findings.push(port(manifest.ops.listen.0, "--ops-listen"));
+    for service in &manifest.services {
+        let urls = service.active_release().map(|release| release.urls.clone()).unwrap_or_default();
+        findings.extend(urls.iter().map(backend));
+    }
+    if manifest.auth.issuers.is_empty() {
+        findings.push(Finding::bad(
+            State::Weak,
+            "authentication",
+            "no issuer: nothing is verified, credentials pass through",
+            "name one in [[auth.issuer]]",
+        ));
+    }
+    if manifest.limits.is_empty() {
+        findings.push(Finding::bad(
+            State::Weak,
+            "limits",
+            "no limit refuses anybody",
+            "name one in [[limit]]; `plimsoll init` suggests some",
+        ));
+    }
+}
+
+fn cores() -> Finding {
+    match std::thread::available_parallelism() {
+        Ok(cores) => Finding::ok("cores", cores.to_string()),
+        Err(error) => Finding::bad(
+            State::Weak,
+            "cores",
+            format!("cannot be counted ({error}); one is used"),
+            "set [edge] cores",
+        ),
+    }
+}
+
+fn data_dir(arguments: &Doctor) -> Finding {
+    match DataDir::open(arguments.data_dir.as_deref()) {
+        Ok(directory) => match directory.lock() {
+            Ok(_) => Finding::ok("data directory", directory.path().display().to_string()),
+            Err(error) => Finding::ok("data directory", error.to_string()),
+        },
+        Err(error) => {
+            Finding::bad(State::Broken, "data directory", error.to_string(), "see the line above")
+        }
+    }
+}
+
+fn descriptors(manifest: &Manifest) -> Finding {
+    let wanted = u64::from(manifest.edge.connections_max).saturating_mul(2) + DESCRIPTORS_SPARE;
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if limit < wanted => Finding::bad(
+            State::Weak,
+            "open files",
+            format!("limit {limit}; {wanted} are needed when all connections_max are in use"),
+            format!("ulimit -n {wanted}, or LimitNOFILE={wanted} in the systemd unit"),
+        ),
+        Some(limit) => Finding::ok("open files", format!("limit {limit}")),
+        None => Finding::ok("open files", "no limit"),
+    }
+}
+
+fn port(address: std::net::SocketAddr, flag: &'static str) -> Finding {
+    match Listener::bind(address, 1, flag) {
+        Ok(_) => Finding::ok("port", format!("{address} is free")),
+        Err(error) => Finding::bad(
+            State::Weak,
+            "port",
+            error.to_string(),
+            "fine if that is the Plimsoll you want to keep",
+        ),
+    }
+}
+
+fn backend(url: &OriginUrl) -> Finding {
+    let refused = |reason: String| {
+        Finding::bad(
+            State::Broken,
+            "backend",
+            format!("{url}: {reason}"),
+            "start the backend, or mend the URL in [[service]]",
+        )
+    };
+    let host = url.host().trim_matches(['[', ']']);
+    let addresses = match (host, url.port()).to_socket_addrs() {
+        Ok(addresses) => addresses.collect::<Vec<_>>(),
+        Err(error) => return refused(error.to_string()),
+    };
+    let mut last = "has no address".to_owned();
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, CONNECT_MAX) {
+            Ok(_) => return Finding::ok("backend", format!("{url} accepts connections")),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    refused(last)
+}

@@ -1,0 +1,57 @@
+//! `plimsoll init`: a commented manifest from an OpenAPI document.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+
+use plimsoll_contracts::{self as contracts, Document};
+use plimsoll_manifest::OriginUrl;
+
+use crate::cli::Init;
+use crate::exit::Failure;
+
+/// Where a backend is looked for when neither argument nor document says.
+const UPSTREAM_DEFAULT: &str = "http://127.0.0.1:3000";
+
+pub(crate) fn run(arguments: &Init) -> Result<(), Failure> {
+    let shown = arguments.openapi.display().to_string();
+    let bytes = std::fs::read(&arguments.openapi)
+        .map_err(|error| Failure::Failed(format!("cannot read {shown}: {error}")))?;
+    let document = contracts::parse_document(&bytes).map_err(|faults| {
+        Failure::Faults(faults.iter().map(|fault| format!("{shown}: {fault}")).collect())
+    })?;
+    let upstream = match &arguments.upstream {
+        Some(url) => {
+            let known: OriginUrl = url
+                .parse()
+                .map_err(|error| Failure::Faults(vec![format!("--upstream: {error}")]))?;
+            known.to_string()
+        }
+        None => server_of(&document).unwrap_or_else(|| UPSTREAM_DEFAULT.to_owned()),
+    };
+    let manifest = contracts::draft_manifest(Some((&document, &shown)), &upstream);
+    let target = arguments.manifest.display();
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).open(&arguments.manifest).map_err(
+            |error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Failure::Failed(format!(
+                    "{target} is there already and is left as it is; write elsewhere with \
+                 --manifest FILE"
+                )),
+                _ => Failure::Failed(format!("cannot write {target}: {error}")),
+            },
+        )?;
+    file.write_all(manifest.as_bytes()).map_err(Failure::failed)?;
+    writeln!(
+        io::stdout(),
+        "wrote {target}\nnext: read it, then\n  plimsoll check {target}\n  plimsoll up --manifest {target}"
+    )
+    .map_err(Failure::failed)
+}
+
+/// Scheme and authority of the document's first server, where that is a full URL.
+fn server_of(document: &Document) -> Option<String> {
+    let url = document.value().pointer("/servers/0/url")?.as_str()?;
+    let path = url.find("://")? + 3;
+    let end = url[path..].find('/').map_or(url.len(), |slash| path + slash);
+    url[..end].parse::<OriginUrl>().ok().map(|origin| origin.to_string())
+}

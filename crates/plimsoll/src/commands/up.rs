@@ -1,0 +1,263 @@
+//! `plimsoll up`: start everything, keep the configuration fresh, stop without losing a request.
+
+use std::io::IsTerminal as _;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_base::{SharedClock, SystemClock};
+use plimsoll_edge::auth::dev_issuer::DevIssuer;
+use plimsoll_edge::{Edge, EdgeOptions, Listener};
+use plimsoll_manifest::{AccessLogFormat, ListenAddr, Manifest, Overrides};
+use plimsoll_telemetry::{
+    AccessFormat, AccessLog, AccessLogOptions, AccessLogStop, LogFormat, Metrics, MetricsOptions,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::{Role, Up};
+use crate::data_dir::DataDir;
+use crate::exit::Failure;
+use crate::node::{Facts, Node};
+use crate::setup::{Setup, Source, lines};
+use crate::watch::{LOOK_EVERY, Watched};
+use crate::{banner, inherited};
+
+/// How often figures move on.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long the access log's last lines may take to be written.
+const ACCESS_LOG_FLUSH: Duration = Duration::from_secs(2);
+
+/// How long the console may take to close its connections at the end.
+const OPS_SHUTDOWN: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(arguments: &Up) -> Result<(), Failure> {
+    let terminal = std::io::stderr().is_terminal();
+    plimsoll_telemetry::init_logging(if terminal { LogFormat::Human } else { LogFormat::Json })
+        .map_err(Failure::failed)?;
+    let source = Source::find(
+        arguments.manifest.as_deref(),
+        arguments.upstream.as_deref(),
+        arguments.openapi.as_deref(),
+    )?;
+    let data_dir = DataDir::open(arguments.data_dir.as_deref())?;
+    let setup = source
+        .load(data_dir.path(), &overrides(arguments))
+        .map_err(|faults| Failure::Faults(lines(&faults)))?;
+    let _lock = data_dir.lock()?;
+    let control = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
+    let started = Started::new(arguments, &setup, &data_dir, control.handle())?;
+    let outcome = control.block_on(serve(started, arguments, &source, setup));
+    control.shutdown_timeout(OPS_SHUTDOWN);
+    outcome
+}
+
+/// What the command line puts over the manifest.
+fn overrides(arguments: &Up) -> Overrides {
+    Overrides {
+        listen: arguments.listen.iter().copied().map(ListenAddr).collect(),
+        ops_listen: arguments.ops_listen.map(ListenAddr),
+    }
+}
+
+struct Started {
+    node: Arc<Node>,
+    access_log_stop: AccessLogStop,
+    ops: TcpListener,
+    clock: SharedClock,
+}
+
+impl Started {
+    fn new(
+        arguments: &Up,
+        setup: &Setup,
+        data_dir: &DataDir,
+        control: &tokio::runtime::Handle,
+    ) -> Result<Self, Failure> {
+        let manifest = &setup.input.manifest;
+        if manifest.auth.issuers.iter().any(|issuer| issuer.development) {
+            DevIssuer::open(data_dir.path()).map_err(Failure::failed)?;
+        }
+        let clock = SystemClock::shared();
+        let cores = cores(manifest);
+        let sockets = inherited::sockets().map_err(Failure::Unavailable)?;
+        let (listeners, ops) = listen(manifest, cores, sockets)?;
+        let metrics = Metrics::new(MetricsOptions {
+            cores,
+            series_max: usize::try_from(manifest.telemetry.series_max).unwrap_or(usize::MAX),
+            objective: manifest.telemetry.objective_latency.0,
+        });
+        let log = AccessLogOptions::to_stdout(access_format(manifest), Arc::clone(&metrics));
+        let (access_log, access_log_stop) = AccessLog::start(log).map_err(Failure::failed)?;
+        let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.address).collect();
+        let edge = Edge::start(EdgeOptions {
+            input: setup.input.clone(),
+            listeners,
+            cores,
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            access_log: Some(access_log),
+            control: control.clone(),
+        })
+        .map_err(|error| Failure::Faults(vec![error.to_string()]))?;
+        let ops_address = ops.local_addr().map_err(Failure::failed)?;
+        let facts = Facts {
+            listeners: addresses,
+            ops: ops_address,
+            data_dir: data_dir.path().to_owned(),
+            manifest_path: arguments.manifest.clone(),
+            started_unix_ms: clock.unix_ms(),
+        };
+        let node = Node::new(edge, metrics, &clock, facts);
+        banner::print(&node);
+        Ok(Self { node: Arc::new(node), access_log_stop, ops, clock })
+    }
+}
+
+fn cores(manifest: &Manifest) -> usize {
+    match usize::from(manifest.edge.cores) {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        chosen => chosen,
+    }
+}
+
+fn access_format(manifest: &Manifest) -> AccessFormat {
+    match manifest.telemetry.access_log {
+        AccessLogFormat::Off => AccessFormat::Off,
+        AccessLogFormat::Json => AccessFormat::Json,
+        AccessLogFormat::Human => AccessFormat::Human,
+        AccessLogFormat::Auto => AccessFormat::auto(std::io::stdout().is_terminal()),
+    }
+}
+
+/// Sockets handed over come first, in the manifest's order; what is left to bind is bound.
+fn listen(
+    manifest: &Manifest,
+    cores: usize,
+    inherited: Vec<TcpListener>,
+) -> Result<(Vec<Listener>, TcpListener), Failure> {
+    let mut inherited = inherited.into_iter();
+    let mut listeners = Vec::new();
+    for address in &manifest.edge.listen {
+        listeners.push(match inherited.next() {
+            Some(socket) => Listener::inherit(socket, cores)
+                .map_err(|error| Failure::Unavailable(format!("LISTEN_FDS: {error}")))?,
+            None => Listener::bind(address.0, cores, "--listen")
+                .map_err(|error| Failure::Unavailable(error.to_string()))?,
+        });
+    }
+    let ops = match inherited.next() {
+        Some(socket) => Listener::inherit(socket, 1)
+            .map_err(|error| Failure::Unavailable(format!("LISTEN_FDS: {error}")))?,
+        None => Listener::bind(manifest.ops.listen.0, 1, "--ops-listen")
+            .map_err(|error| Failure::Unavailable(error.to_string()))?,
+    };
+    match ops.sockets.into_iter().next() {
+        Some(socket) => Ok((listeners, socket)),
+        None => Err(Failure::Unavailable("the ops listener has no socket".to_owned())),
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// How the process was asked to stop.
+enum Stop {
+    Patiently,
+    Promptly,
+}
+
+async fn serve(
+    started: Started,
+    arguments: &Up,
+    source: &Source,
+    setup: Setup,
+) -> Result<(), Failure> {
+    let Started { node, access_log_stop, ops, clock } = started;
+    let mut signals = Signals::new().map_err(Failure::failed)?;
+    let (stop_ops, ops_stopped) = tokio::sync::oneshot::channel::<()>();
+    let with_console = arguments.role == Role::All;
+    let console = tokio::task::spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped));
+    let stop = run_until_stopped(&node, &clock, &mut signals, arguments, source, setup).await;
+    node.set_draining();
+    let deadline = node.drain_deadline();
+    tracing::info!(deadline_s = deadline.as_secs_f64(), "draining; a second signal stops at once");
+    let drained = tokio::select! {
+        drained = node.drain(deadline, matches!(stop, Stop::Patiently)) => Some(drained),
+        _ = signals.terminate.recv() => None,
+        _ = signals.interrupt.recv() => None,
+    };
+    let outcome = match drained {
+        Some(drained) if drained.requests_cut == 0 => {
+            tracing::info!(took_s = drained.took.as_secs_f64(), "drained; no request was cut");
+            Ok(())
+        }
+        Some(drained) => Err(Failure::Failed(format!(
+            "stopped at the drain deadline with {} requests under way; raise [edge] drain_deadline",
+            drained.requests_cut
+        ))),
+        None => Err(Failure::Failed("stopped at once by a second signal".to_owned())),
+    };
+    if stop_ops.send(()).is_ok() {
+        // The console answers what it is answering; live pages are cut by the runtime's end.
+        let _ended_or_cut = tokio::time::timeout(OPS_SHUTDOWN, console).await.is_ok();
+    }
+    if let Err(error) = access_log_stop.stop(ACCESS_LOG_FLUSH) {
+        tracing::warn!(%error, "the last lines of the access log may be missing");
+    }
+    outcome
+}
+
+async fn run_until_stopped(
+    node: &Node,
+    clock: &SharedClock,
+    signals: &mut Signals,
+    arguments: &Up,
+    source: &Source,
+    setup: Setup,
+) -> Stop {
+    let mut watched = Watched::new(setup.files);
+    let mut tick = tokio::time::interval(TICK);
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return Stop::Patiently,
+            _ = signals.interrupt.recv() => return Stop::Promptly,
+            _ = signals.hangup.recv() => {}
+            _ = tick.tick() => {
+                node.tick(clock.now());
+                continue;
+            }
+            _ = look.tick() => {
+                if !watched.changed() {
+                    continue;
+                }
+            }
+        }
+        match source.load(node.data_dir(), &overrides(arguments)) {
+            Ok(fresh) => {
+                watched = Watched::new(fresh.files);
+                node.reload(&fresh.input);
+            }
+            Err(faults) => node.reload_refused(&lines(&faults)),
+        }
+    }
+}

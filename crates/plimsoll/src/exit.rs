@@ -1,0 +1,54 @@
+//! How a command fails: a message for people on standard error, and an exit code for scripts.
+
+use std::process::ExitCode;
+
+use crate::data_dir::DataDirError;
+
+/// Why a command failed. Its exit codes are listed in `plimsoll --help`.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Exit code 1.
+    Failed(String),
+    /// Exit code 3: faults of the manifest or a contract, one line each.
+    Faults(Vec<String>),
+    /// Exit code 3, already told on standard output.
+    FaultsTold,
+    /// Exit code 4: a port or the data directory.
+    Unavailable(String),
+}
+
+impl Failure {
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    #[expect(clippy::print_stderr, reason = "the binary's own voice")]
+    pub(crate) fn report(self) -> ExitCode {
+        match self {
+            Self::Failed(message) => {
+                eprintln!("plimsoll: {message}");
+                ExitCode::from(1)
+            }
+            Self::Faults(faults) => {
+                for fault in &faults {
+                    eprintln!("{fault}");
+                }
+                let count = faults.len();
+                let noun = if count == 1 { "fault" } else { "faults" };
+                eprintln!("plimsoll: {count} {noun}; nothing was started");
+                ExitCode::from(3)
+            }
+            Self::FaultsTold => ExitCode::from(3),
+            Self::Unavailable(message) => {
+                eprintln!("plimsoll: {message}");
+                ExitCode::from(4)
+            }
+        }
+    }
+}
+
+impl From<DataDirError> for Failure {
+    fn from(error: DataDirError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

@@ -1,0 +1,128 @@
+//! This process as one node: the edge with what the ops listener shows of it.
+
+mod source;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use plimsoll_base::{Nanos, SharedClock};
+use plimsoll_console::ConsoleOptions;
+use plimsoll_edge::{ConfigInput, Drained, Edge};
+use plimsoll_telemetry::Metrics;
+use tokio::sync::oneshot;
+
+pub(crate) use source::weaknesses;
+
+/// The node. See the module's page.
+pub(crate) struct Node {
+    pub(crate) edge: Edge,
+    pub(crate) facts: Facts,
+    metrics: Arc<Metrics>,
+    clock: SharedClock,
+    draining: AtomicBool,
+    /// Why the last change of the manifest was refused; empty when it was taken.
+    refused: Mutex<Vec<String>>,
+}
+
+/// What does not change while the process runs.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) listeners: Vec<SocketAddr>,
+    pub(crate) ops: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) manifest_path: Option<PathBuf>,
+    pub(crate) started_unix_ms: u64,
+}
+
+impl Node {
+    pub(crate) fn new(
+        edge: Edge,
+        metrics: Arc<Metrics>,
+        clock: &SharedClock,
+        facts: Facts,
+    ) -> Self {
+        Self {
+            edge,
+            facts,
+            metrics,
+            clock: Arc::clone(clock),
+            draining: AtomicBool::new(false),
+            refused: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.facts.data_dir
+    }
+
+    /// Ends a second of figures.
+    pub(crate) fn tick(&self, now: Nanos) {
+        self.edge.observe();
+        self.metrics.tick(now);
+    }
+
+    pub(crate) fn reload(&self, input: &ConfigInput) {
+        match self.edge.reload(input) {
+            Ok(()) => {
+                self.remember(&[]);
+                tracing::info!(hash = %input.hash, "manifest reloaded");
+            }
+            Err(error) => {
+                tracing::error!(%error, "manifest refused; the one before goes on");
+                self.remember(&[error.to_string()]);
+            }
+        }
+    }
+
+    pub(crate) fn reload_refused(&self, faults: &[String]) {
+        self.edge.reload_refused();
+        for fault in faults {
+            tracing::error!("{fault}");
+        }
+        tracing::error!(faults = faults.len(), "manifest refused; the one before goes on");
+        self.remember(faults);
+    }
+
+    fn remember(&self, faults: &[String]) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = faults.to_vec();
+    }
+
+    pub(crate) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn drain_deadline(&self) -> Duration {
+        self.edge.config().manifest().edge.drain_deadline.0
+    }
+
+    pub(crate) async fn drain(&self, deadline: Duration, patient: bool) -> Drained {
+        self.edge.drain(deadline, patient).await
+    }
+
+    /// Serves console, metrics and health until `stopped`.
+    pub(crate) async fn serve_ops(
+        self: Arc<Self>,
+        listener: TcpListener,
+        with_console: bool,
+        stopped: oneshot::Receiver<()>,
+    ) {
+        let options =
+            ConsoleOptions { pages: with_console, ..ConsoleOptions::new(Arc::clone(&self.clock)) };
+        let served = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => {
+                let stopped = async {
+                    // A sender that is gone means stop, too.
+                    let _told_or_gone = stopped.await.is_ok();
+                };
+                plimsoll_console::serve(listener, self, options, stopped).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = served {
+            tracing::error!(%error, "the ops listener failed; traffic goes on without it");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What the console shows, read from the edge.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use plimsoll_console::{
+    Listening, LoadRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow, Source,
+    UpstreamRow,
+};
+use plimsoll_edge::Config;
+use plimsoll_manifest::{Limit, LimitUnits, Manifest};
+use plimsoll_snapshot::Security;
+use plimsoll_telemetry::Metrics;
+
+use super::Node;
+
+impl Source for Node {
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn routes(&self) -> Vec<RouteRow> {
+        let config = self.edge.config();
+        let manifest = config.manifest();
+        let total_ms = |service: &str| {
+            let timeouts = manifest.service(service).map(|service| &service.timeouts);
+            timeouts.and_then(|t| u64::try_from(t.total.0.as_millis()).ok())
+        };
+        let mut rows: Vec<RouteRow> = Vec::new();
+        for operation in config.router().operations() {
+            let own = operation.total_timeout.and_then(|t| u64::try_from(t.as_millis()).ok());
+            rows.push(RouteRow {
+                service: operation.service_name.to_string(),
+                operation: operation.id.to_string(),
+                method: operation.method.to_string(),
+                template: operation.template.to_string(),
+                security: security(&config, &operation.security),
+                limits: limits(manifest, Some(&operation.id)),
+                cost: operation.cost,
+                body_bytes_max: operation.body_bytes_max.or(Some(manifest.edge.body_bytes_max.0)),
+                total_timeout_ms: own.or_else(|| total_ms(&operation.service_name)),
+            });
+        }
+        for route in config.router().passthroughs() {
+            rows.push(RouteRow {
+                service: route.service_name.to_string(),
+                method: "ANY".to_owned(),
+                template: route.id.to_string(),
+                security: security(&config, &route.security),
+                limits: limits(manifest, None),
+                cost: 1,
+                ..RouteRow::default()
+            });
+        }
+        for service in config.router().services().iter().filter(|service| service.pass_unknown) {
+            rows.push(RouteRow {
+                service: service.name.to_string(),
+                method: "ANY".to_owned(),
+                template: "other paths".to_owned(),
+                security: security(&config, &Security::any_token()),
+                limits: limits(manifest, None),
+                cost: 1,
+                body_bytes_max: Some(manifest.edge.body_bytes_max.0),
+                total_timeout_ms: total_ms(&service.name),
+                ..RouteRow::default()
+            });
+        }
+        rows
+    }
+
+    fn upstreams(&self) -> Vec<UpstreamRow> {
+        self.edge
+            .upstreams()
+            .into_iter()
+            .map(|upstream| UpstreamRow {
+                service: upstream.service,
+                release: upstream.release,
+                url: upstream.endpoint.url,
+                ejected_for_ms: upstream
+                    .endpoint
+                    .ejected_for
+                    .map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+                consecutive_failures: upstream.endpoint.consecutive_failures,
+                failures_total: upstream.endpoint.failures_total,
+                connections: upstream.endpoint.connections as u64,
+                idle: upstream.endpoint.idle as u64,
+            })
+            .collect()
+    }
+
+    fn readiness(&self) -> Readiness {
+        let draining = self.draining.load(Ordering::Relaxed);
+        let mut reasons = Vec::new();
+        if draining {
+            reasons.push(Reason {
+                code: "draining".to_owned(),
+                why: "the process was asked to stop and finishes what is under way".to_owned(),
+                next: "send traffic to another node".to_owned(),
+            });
+        }
+        let config = self.edge.config();
+        let issuers = config.auth().map(|auth| auth.status()).unwrap_or_default();
+        let keys_missing =
+            !issuers.is_empty() && !issuers.iter().any(|issuer| issuer.state.serves());
+        for issuer in issuers {
+            if !issuer.state.serves() {
+                reasons.push(Reason {
+                    code: "issuer_keys_missing".to_owned(),
+                    why: format!(
+                        "the keys of {} are not there: {}",
+                        issuer.issuer,
+                        issuer.last_error.as_deref().unwrap_or("not fetched yet")
+                    ),
+                    next: "tokens of this issuer are refused with 503 until it can be reached"
+                        .to_owned(),
+                });
+            }
+        }
+        Readiness { ready: !draining && !keys_missing, draining, reasons }
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        let config = self.edge.config();
+        let mut notices = self.refusals();
+        notices.extend(weaknesses(&config));
+        notices
+    }
+
+    fn identity(&self) -> NodeInfo {
+        let config = self.edge.config();
+        let tls = config.manifest().edge.tls.is_some();
+        let speaks = if tls { "TLS: HTTP/1.1, HTTP/2" } else { "HTTP/1.1, HTTP/2" };
+        NodeInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_unix_ms: self.facts.started_unix_ms,
+            manifest_path: self.facts.manifest_path.as_ref().map(|p| p.display().to_string()),
+            manifest_hash: config.hash().to_owned(),
+            data_dir: self.facts.data_dir.display().to_string(),
+            listeners: self
+                .facts
+                .listeners
+                .iter()
+                .map(|address| Listening {
+                    address: address.to_string(),
+                    speaks: speaks.to_owned(),
+                })
+                .collect(),
+            connections_max: u64::from(config.manifest().edge.connections_max),
+        }
+    }
+
+    fn loads(&self) -> Vec<LoadRow> {
+        let config = self.edge.config();
+        let mut rows: Vec<LoadRow> = config
+            .limits()
+            .stats()
+            .iter()
+            .map(|limit| LoadRow {
+                name: format!("Keys of limit {}", limit.name),
+                unit: "keys".to_owned(),
+                value: limit.keys as u64,
+                max: config
+                    .manifest()
+                    .limits
+                    .iter()
+                    .find(|named| named.name.as_str() == &*limit.name)
+                    .map_or(0, |named| u64::from(named.keys_max)),
+                at_bound: "beyond it new callers share one bucket; raise keys_max".to_owned(),
+            })
+            .collect();
+        if let Some(auth) = config.auth() {
+            rows.push(LoadRow {
+                name: "Verified tokens".to_owned(),
+                unit: "tokens".to_owned(),
+                value: auth.cached_tokens() as u64,
+                max: u64::from(config.manifest().auth.token_cache_max),
+                at_bound: "beyond it the least used are verified again; raise token_cache_max"
+                    .to_owned(),
+            });
+        }
+        rows
+    }
+}
+
+impl Node {
+    fn refusals(&self) -> Vec<Notice> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(first) = refused.first() else { return Vec::new() };
+        vec![Notice {
+            level: NoticeLevel::Critical,
+            title: "The changed manifest was refused".to_owned(),
+            why: format!(
+                "{} faults, the first: {first}. The one before is in force.",
+                refused.len()
+            ),
+            next: "mend it; it is read again when the file changes".to_owned(),
+        }]
+    }
+}
+
+/// What a person should know although it works.
+pub(crate) fn weaknesses(config: &Config) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let mut note = |title: &str, why: &str, next: &str| {
+        notices.push(Notice {
+            level: NoticeLevel::Warning,
+            title: title.to_owned(),
+            why: why.to_owned(),
+            next: next.to_owned(),
+        });
+    };
+    let manifest = config.manifest();
+    if config.auth().is_none() {
+        note(
+            "No issuer is configured",
+            "Nothing is verified: credentials pass through to the backend.",
+            "name your issuer in [[auth.issuer]]",
+        );
+    } else if manifest.auth.issuers.iter().any(|issuer| issuer.development) {
+        note(
+            "The development issuer is trusted",
+            "Whoever can read the data directory can make tokens.",
+            "name your real issuer before clients can reach this edge",
+        );
+    }
+    if config.limits().is_empty() {
+        note(
+            "No limit is configured",
+            "Nobody is refused for asking too often.",
+            "name limits in [[limit]]; `plimsoll init` suggests some",
+        );
+    }
+    let public = manifest.edge.listen.iter().any(|address| !address.0.ip().is_loopback());
+    if public && manifest.edge.tls.is_none() && manifest.edge.trusted_proxies.is_empty() {
+        note(
+            "Clients are served without TLS",
+            "The edge listens beyond this machine, has no certificate and trusts no proxy.",
+            "set [edge.tls], or name the proxy that ends TLS in trusted_proxies",
+        );
+    }
+    notices
+}
+
+fn security(config: &Config, security: &Security) -> String {
+    if config.auth().is_none() {
+        return "passed through".to_owned();
+    }
+    match security {
+        Security::Public => "public".to_owned(),
+        Security::PassThrough => "passed through".to_owned(),
+        Security::Token { any_of, optional, pass_through } => {
+            let scopes: Vec<String> =
+                any_of.iter().filter(|all| !all.is_empty()).map(|all| all.join(" ")).collect();
+            let mut text = "token".to_owned();
+            if !scopes.is_empty() {
+                text = format!("token: {}", scopes.join(" or "));
+            }
+            if *optional {
+                text.push_str(", optional");
+            }
+            if *pass_through {
+                text.push_str(", or other credentials passed through");
+            }
+            text
+        }
+    }
+}
+
+fn limits(manifest: &Manifest, operation: Option<&str>) -> Vec<String> {
+    let applies = |limit: &&Limit| {
+        limit.operations.is_empty()
+            || operation.is_some_and(|id| limit.operations.iter().any(|named| named == id))
+    };
+    let text = |limit: &Limit| {
+        let unit = if limit.units == LimitUnits::Cost { " cost" } else { "" };
+        format!("{}: {}{unit} / {}", limit.name, limit.quota, limit.window)
+    };
+    manifest.limits.iter().filter(applies).map(text).collect()
+}

@@ -1,0 +1,86 @@
+//! From what was asked for to what an edge can act on: manifest and contracts, or every fault.
+
+use std::path::{Path, PathBuf};
+
+use plimsoll_contracts as contracts;
+use plimsoll_edge::ConfigInput;
+use plimsoll_manifest::{self as manifest, Loaded, OriginUrl, Overrides};
+
+use crate::exit::Failure;
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// A manifest file.
+    File(PathBuf),
+    /// No manifest: a backend's URL and perhaps its contract.
+    Upstream { url: OriginUrl, contract: Option<PathBuf> },
+}
+
+/// A configuration without a fault.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) input: ConfigInput,
+    /// Every file it was read from; a change of one of them is a reason to read again.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Source {
+    /// The manifest asked for, else `./plimsoll.toml`.
+    pub(crate) fn find(
+        manifest: Option<&Path>,
+        upstream: Option<&str>,
+        contract: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        if let Some(url) = upstream {
+            let url = url
+                .parse()
+                .map_err(|error| Failure::Faults(vec![format!("--upstream: {error}")]))?;
+            return Ok(Self::Upstream { url, contract: contract.map(Path::to_owned) });
+        }
+        let usual = Path::new("plimsoll.toml");
+        match manifest {
+            Some(path) => Ok(Self::File(path.to_owned())),
+            None if usual.is_file() => Ok(Self::File(usual.to_owned())),
+            None => Err(Failure::Failed(
+                "no manifest: there is no plimsoll.toml here. Put the edge in front of a backend \
+                 with `plimsoll up --upstream http://127.0.0.1:3000`, or write a manifest from its \
+                 OpenAPI document with `plimsoll init --openapi openapi.json`"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// Every fault; those of the contracts only when the manifest has none.
+    pub(crate) fn load(
+        &self,
+        data_dir: &Path,
+        overrides: &Overrides,
+    ) -> Result<Setup, Vec<manifest::Fault>> {
+        let loaded = match self {
+            Self::File(path) => manifest::load_with(path, overrides)?,
+            Self::Upstream { url, contract } => {
+                Loaded::for_upstream(url.clone(), contract.clone(), Path::new("."), overrides)?
+            }
+        };
+        let routes = contracts::load((&loaded).into(), &contracts::read_contract)?;
+        let mut files = loaded.files;
+        files.extend(loaded.path);
+        let input = ConfigInput {
+            manifest: loaded.manifest,
+            routes,
+            base: loaded.base_dir,
+            data_dir: data_dir.to_owned(),
+            hash: loaded.hash,
+        };
+        Ok(Setup { input, files })
+    }
+}
+
+/// One line a fault.
+pub(crate) fn lines(faults: &[manifest::Fault]) -> Vec<String> {
+    faults.iter().map(ToString::to_string).collect()
+}

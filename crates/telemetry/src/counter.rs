@@ -1,0 +1,360 @@
+//! Counters and gauges that are not a request's: each a variant, so that a name is never spelt
+//! where it is counted.
+
+use crate::names::{self, Name};
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $label:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant,)+ }
+
+        impl $name {
+            /// Every label value, in the order of the variants.
+            pub const LABELS: &'static [&'static str] = &[$($label),+];
+
+            /// The label value.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                Self::LABELS[self as usize]
+            }
+        }
+    };
+}
+
+labels! {
+    /// Why a connection was closed before it was served.
+    ConnectionRefusal {
+        /// `connections_max` was reached.
+        Total => "connections_max",
+        /// `connections_per_ip_max` was reached.
+        PerIp => "connections_per_ip_max",
+        /// The node drains.
+        Draining => "draining",
+        /// No file descriptor was left.
+        Descriptors => "descriptors",
+    }
+}
+
+labels! {
+    /// What a slow client held open when it was cut off.
+    SlowClient {
+        /// The head did not arrive within `header_timeout`.
+        Header => "header",
+        /// The body stood still for `body_idle_timeout`.
+        Body => "body",
+        /// The client did not read for `write_stall_timeout`.
+        Write => "write",
+        /// The connection was idle for `keep_alive`.
+        KeepAlive => "keep_alive",
+    }
+}
+
+labels! {
+    /// How authenticating a request ended.
+    AuthOutcome {
+        /// A token was verified.
+        Verified => "verified",
+        /// The operation is public.
+        Public => "public",
+        /// Credentials were passed to the backend unread.
+        PassedThrough => "passed_through",
+        /// No token.
+        Missing => "missing",
+        /// Not a token this edge can read.
+        Malformed => "malformed",
+        /// Expired, or not valid yet.
+        Expired => "expired",
+        /// Issued by nobody configured.
+        UnknownIssuer => "unknown_issuer",
+        /// Meant for another audience.
+        WrongAudience => "wrong_audience",
+        /// Signed by a key the issuer does not publish.
+        UnknownKey => "unknown_key",
+        /// An algorithm that is not allowed.
+        WrongAlgorithm => "wrong_algorithm",
+        /// The signature does not match.
+        BadSignature => "bad_signature",
+        /// Refused by any other rule.
+        Refused => "refused",
+        /// Verified, but without the scope.
+        ScopeMissing => "scope_missing",
+        /// The issuer's keys could not be had.
+        Unavailable => "unavailable",
+    }
+}
+
+labels! {
+    /// What the verified-token cache answered.
+    CacheResult {
+        /// The token stood in the cache.
+        Hit => "hit",
+        /// It had to be verified.
+        Miss => "miss",
+    }
+}
+
+labels! {
+    /// How fetching an issuer's keys ended.
+    KeyRefresh {
+        /// Fetched.
+        Ok => "ok",
+        /// Failed; the keys at hand stay in use until they are too old.
+        Failed => "failed",
+    }
+}
+
+labels! {
+    /// What became of a changed manifest.
+    Reload {
+        /// In use.
+        Ok => "ok",
+        /// Refused; the one before goes on.
+        Refused => "refused",
+    }
+}
+
+labels! {
+    /// How a request to an upstream failed.
+    UpstreamErrorKind {
+        /// No connection.
+        Connect => "connect",
+        /// No connection within the connect timeout.
+        ConnectTimeout => "connect_timeout",
+        /// No answer within the first-byte timeout.
+        FirstByteTimeout => "first_byte_timeout",
+        /// No complete answer within the total timeout.
+        TotalTimeout => "total_timeout",
+        /// The connection was reset or closed before an answer.
+        Reset => "reset",
+        /// The answer's body broke off.
+        Body => "body",
+        /// The answer was no HTTP, or broke a framing rule.
+        Protocol => "protocol",
+        /// Every URL of the release is ejected.
+        NoneHealthy => "none_healthy",
+        /// The pool's bound on connections was reached.
+        PoolFull => "pool_full",
+    }
+}
+
+/// Something that happened once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter<'a> {
+    /// A client's connection was accepted.
+    ConnectionAccepted,
+    /// A client's connection was closed before it was served.
+    ConnectionRefused(ConnectionRefusal),
+    /// A TLS handshake with a client failed.
+    TlsHandshakeFailed,
+    /// A client was cut off because it was slow.
+    SlowClientCut(SlowClient),
+    /// A request was authenticated, or not.
+    Auth(AuthOutcome),
+    /// The verified-token cache was asked.
+    TokenCache(CacheResult),
+    /// An issuer's keys were fetched.
+    KeyRefresh(KeyRefresh),
+    /// The manifest was reloaded.
+    Reload(Reload),
+    /// A line of the access log was dropped.
+    AccessLogDropped,
+    /// A request was counted under `other` because the series bound was reached.
+    SeriesFolded,
+    /// A request was cut off by the drain deadline.
+    DrainCut,
+    /// A limit refused a request.
+    LimitRefused {
+        /// The limit's name.
+        policy: &'a str,
+    },
+    /// A limit had no room for another key and counted the request in its shared bucket.
+    LimitKeyFolded {
+        /// The limit's name.
+        policy: &'a str,
+    },
+    /// The edge itself made an answer.
+    Problem {
+        /// The problem's code, such as `PLM-EDGE-0007`.
+        code: &'a str,
+    },
+    /// A connection to an upstream was opened.
+    UpstreamConnect {
+        /// The service.
+        service: &'a str,
+    },
+    /// A request was sent again.
+    UpstreamRetry {
+        /// The service.
+        service: &'a str,
+    },
+    /// A URL was taken out of the rotation.
+    UpstreamEjected {
+        /// The service.
+        service: &'a str,
+    },
+    /// A request to an upstream failed.
+    UpstreamError {
+        /// The service.
+        service: &'a str,
+        /// How.
+        kind: UpstreamErrorKind,
+    },
+}
+
+/// Where a counter lives in a shard.
+pub(crate) enum Place<'a> {
+    /// In an array.
+    Fixed(usize),
+    /// Under a label value that only configuration knows.
+    Labelled(&'static Name, &'a str, &'static str),
+}
+
+/// Counters whose label values are known here stand side by side in one array.
+pub(crate) struct Group {
+    pub(crate) name: &'static Name,
+    pub(crate) start: usize,
+    /// Label values; none for a counter without a label.
+    pub(crate) values: &'static [&'static str],
+}
+
+const fn group(name: &'static Name, start: usize, values: &'static [&'static str]) -> Group {
+    Group { name, start, values }
+}
+
+const fn after(group: &Group) -> usize {
+    group.start + if group.values.is_empty() { 1 } else { group.values.len() }
+}
+
+const ACCEPTED: Group = group(&names::CONNECTIONS_ACCEPTED, 0, &[]);
+const REFUSED: Group =
+    group(&names::CONNECTIONS_REFUSED, after(&ACCEPTED), ConnectionRefusal::LABELS);
+const TLS_FAILED: Group = group(&names::TLS_HANDSHAKES_FAILED, after(&REFUSED), &[]);
+const SLOW: Group = group(&names::SLOW_CLIENTS_CUT, after(&TLS_FAILED), SlowClient::LABELS);
+const AUTH: Group = group(&names::AUTH, after(&SLOW), AuthOutcome::LABELS);
+const TOKEN_CACHE: Group = group(&names::TOKEN_CACHE_LOOKUPS, after(&AUTH), CacheResult::LABELS);
+const KEYS: Group = group(&names::KEY_REFRESHES, after(&TOKEN_CACHE), KeyRefresh::LABELS);
+const RELOADS: Group = group(&names::RELOADS, after(&KEYS), Reload::LABELS);
+const LOG_DROPPED: Group = group(&names::ACCESS_LOG_DROPPED, after(&RELOADS), &[]);
+const FOLDED: Group = group(&names::SERIES_FOLDED, after(&LOG_DROPPED), &[]);
+const DRAIN_CUT: Group = group(&names::DRAIN_CUT, after(&FOLDED), &[]);
+
+/// Every group, in the order of the array.
+pub(crate) static GROUPS: [Group; 11] = [
+    ACCEPTED,
+    REFUSED,
+    TLS_FAILED,
+    SLOW,
+    AUTH,
+    TOKEN_CACHE,
+    KEYS,
+    RELOADS,
+    LOG_DROPPED,
+    FOLDED,
+    DRAIN_CUT,
+];
+
+/// The length of the array.
+pub(crate) const FIXED: usize = after(&DRAIN_CUT);
+
+impl<'a> Counter<'a> {
+    pub(crate) fn place(self) -> Place<'a> {
+        Place::Fixed(match self {
+            Counter::ConnectionAccepted => ACCEPTED.start,
+            Counter::ConnectionRefused(reason) => REFUSED.start + reason as usize,
+            Counter::TlsHandshakeFailed => TLS_FAILED.start,
+            Counter::SlowClientCut(held) => SLOW.start + held as usize,
+            Counter::Auth(outcome) => AUTH.start + outcome as usize,
+            Counter::TokenCache(result) => TOKEN_CACHE.start + result as usize,
+            Counter::KeyRefresh(outcome) => KEYS.start + outcome as usize,
+            Counter::Reload(outcome) => RELOADS.start + outcome as usize,
+            Counter::AccessLogDropped => LOG_DROPPED.start,
+            Counter::SeriesFolded => FOLDED.start,
+            Counter::DrainCut => DRAIN_CUT.start,
+            Counter::LimitRefused { policy } => {
+                return Place::Labelled(&names::LIMIT_REFUSED, policy, "");
+            }
+            Counter::LimitKeyFolded { policy } => {
+                return Place::Labelled(&names::LIMIT_KEYS_FOLDED, policy, "");
+            }
+            Counter::Problem { code } => return Place::Labelled(&names::PROBLEMS, code, ""),
+            Counter::UpstreamConnect { service } => {
+                return Place::Labelled(&names::UPSTREAM_CONNECTS, service, "");
+            }
+            Counter::UpstreamRetry { service } => {
+                return Place::Labelled(&names::UPSTREAM_RETRIES, service, "");
+            }
+            Counter::UpstreamEjected { service } => {
+                return Place::Labelled(&names::UPSTREAM_EJECTIONS, service, "");
+            }
+            Counter::UpstreamError { service, kind } => {
+                return Place::Labelled(&names::UPSTREAM_ERRORS, service, kind.label());
+            }
+        })
+    }
+}
+
+/// Something that has a size now. Shards add and subtract; the value is the sum over the shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Gauge {
+    /// Clients' connections that are open.
+    ConnectionsOpen,
+    /// Requests whose answer is not complete.
+    RequestsInFlight,
+    /// Connections to upstreams that are open, idle ones too.
+    UpstreamConnectionsOpen,
+    /// Keys the limits hold.
+    LimitKeys,
+    /// Tokens in the verified-token cache.
+    TokenCacheEntries,
+    /// Chunks of the access log that wait to be written.
+    AccessLogQueued,
+    /// 1 while the node takes traffic, else 0.
+    Ready,
+}
+
+impl Gauge {
+    /// Every gauge and its name, in the order of the variants.
+    pub(crate) const ALL: [(Gauge, &'static Name); GAUGES] = [
+        (Gauge::ConnectionsOpen, &names::CONNECTIONS_OPEN),
+        (Gauge::RequestsInFlight, &names::REQUESTS_IN_FLIGHT),
+        (Gauge::UpstreamConnectionsOpen, &names::UPSTREAM_CONNECTIONS_OPEN),
+        (Gauge::LimitKeys, &names::LIMIT_KEYS),
+        (Gauge::TokenCacheEntries, &names::TOKEN_CACHE_ENTRIES),
+        (Gauge::AccessLogQueued, &names::ACCESS_LOG_QUEUED),
+        (Gauge::Ready, &names::READY),
+    ];
+}
+
+/// How many gauges there are.
+pub(crate) const GAUGES: usize = 7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_fill_the_array_without_gap_or_overlap() {
+        let mut next = 0;
+        for group in &GROUPS {
+            assert_eq!(group.start, next, "{}", group.name.name);
+            assert_eq!(group.values.is_empty(), group.name.labels.is_empty());
+            next = after(group);
+        }
+        assert_eq!(next, FIXED);
+    }
+
+    #[test]
+    fn gauges_stand_in_the_order_of_their_variants() {
+        for (index, (gauge, _)) in Gauge::ALL.iter().enumerate() {
+            assert_eq!(*gauge as usize, index);
+        }
+    }
+
+    #[test]
+    fn a_label_is_the_one_of_its_variant() {
+        assert_eq!(AuthOutcome::Unavailable.label(), "unavailable");
+        assert_eq!(AuthOutcome::LABELS.len(), AuthOutcome::Unavailable as usize + 1);
+        assert_eq!(UpstreamErrorKind::Connect.label(), "connect");
+    }
+}

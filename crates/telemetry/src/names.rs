@@ -1,0 +1,171 @@
+//! Every metric: its name, unit, labels and meaning. `docs/metrics.md` is made from this file.
+//!
+//! Names follow the Prometheus conventions: `plimsoll_` first, the unit (`seconds`, `bytes`) as a
+//! suffix, `_total` on counters. `process_*` are the conventional names for any process.
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only ever grows, until the process ends or the series has been idle for an hour.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Cumulative buckets, `_sum` and `_count`.
+    Histogram,
+    /// `_sum` and `_count` alone.
+    Summary,
+}
+
+impl Kind {
+    /// The word of the exposition format's `# TYPE` line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+            Kind::Summary => "summary",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Name {
+    /// The name as it is exposed.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// What one of it is.
+    pub unit: &'static str,
+    /// The labels, in the order they are written.
+    pub labels: &'static [&'static str],
+    /// What it means.
+    pub help: &'static str,
+}
+
+macro_rules! names {
+    ($($id:ident = $name:literal $kind:ident $unit:literal $labels:expr, $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub static $id: Name = Name {
+                name: $name, kind: Kind::$kind, unit: $unit, labels: &$labels, help: $help,
+            };
+        )+
+        /// Every metric, in the order of the exposition.
+        pub static ALL: &[&Name] = &[$(&$id),+];
+    };
+}
+
+names! {
+    REQUESTS = "plimsoll_requests_total" Counter "requests"
+        ["service", "operation", "release", "platform", "app_version", "status_class"],
+        "Requests answered, by the class of the status code.";
+    WITHIN_OBJECTIVE = "plimsoll_requests_within_objective_total" Counter "requests"
+        ["service", "operation", "release", "platform", "app_version"],
+        "Requests answered within the latency objective and without a server error (5xx), exactly.";
+    DURATION = "plimsoll_request_duration_seconds" Histogram "seconds"
+        ["service", "operation", "release", "platform", "app_version"],
+        "Time from a request's head read to its answer's end; one bucket ends at the objective.";
+    REQUEST_BYTES = "plimsoll_request_body_bytes_total" Counter "bytes" ["service", "operation"],
+        "Bytes of request bodies received.";
+    RESPONSE_BYTES = "plimsoll_response_body_bytes_total" Counter "bytes" ["service", "operation"],
+        "Bytes of answer bodies sent.";
+    DEVICE_REQUESTS = "plimsoll_device_requests_total" Counter "requests"
+        ["service", "operation", "device_model", "status_class"],
+        "Requests answered, by device model and class of the status code.";
+    DEVICE_WITHIN_OBJECTIVE = "plimsoll_device_requests_within_objective_total" Counter "requests"
+        ["service", "operation", "device_model"],
+        "Requests of a device model answered within the objective and without a server error.";
+    DEVICE_DURATION = "plimsoll_device_request_duration_seconds" Summary "seconds"
+        ["service", "operation", "device_model"],
+        "Time of a device model's requests: sum and count.";
+    OBJECTIVE = "plimsoll_objective_latency_seconds" Gauge "seconds" [],
+        "The latency objective in force.";
+    CONNECTIONS_OPEN = "plimsoll_connections_open" Gauge "connections" [],
+        "Clients' connections that are open.";
+    CONNECTIONS_ACCEPTED = "plimsoll_connections_accepted_total" Counter "connections" [],
+        "Clients' connections accepted.";
+    CONNECTIONS_REFUSED = "plimsoll_connections_refused_total" Counter "connections" ["reason"],
+        "Clients' connections closed before they were served, by the bound that was reached.";
+    TLS_HANDSHAKES_FAILED = "plimsoll_tls_handshakes_failed_total" Counter "handshakes" [],
+        "TLS handshakes with clients that failed.";
+    SLOW_CLIENTS_CUT = "plimsoll_slow_clients_cut_total" Counter "connections" ["held"],
+        "Connections cut because the client was slow, by what it held open.";
+    REQUESTS_IN_FLIGHT = "plimsoll_requests_in_flight" Gauge "requests" [],
+        "Requests whose answer is not complete.";
+    PROBLEMS = "plimsoll_problems_total" Counter "answers" ["code"],
+        "Answers the edge itself made, by problem code.";
+    LIMIT_REFUSED = "plimsoll_limit_refused_total" Counter "requests" ["policy"],
+        "Requests a limit refused, by the limit's name.";
+    LIMIT_KEYS = "plimsoll_limit_keys" Gauge "keys" [],
+        "Keys the limits hold.";
+    LIMIT_KEYS_FOLDED = "plimsoll_limit_keys_folded_total" Counter "requests" ["policy"],
+        "Requests counted in a limit's shared bucket because it held its most keys.";
+    AUTH = "plimsoll_auth_total" Counter "requests" ["outcome"],
+        "Requests by how authenticating them ended.";
+    TOKEN_CACHE_LOOKUPS = "plimsoll_token_cache_lookups_total" Counter "lookups" ["result"],
+        "Lookups in the verified-token cache.";
+    TOKEN_CACHE_ENTRIES = "plimsoll_token_cache_entries" Gauge "tokens" [],
+        "Tokens in the verified-token cache.";
+    KEY_REFRESHES = "plimsoll_key_refreshes_total" Counter "fetches" ["outcome"],
+        "Fetches of issuers' keys.";
+    UPSTREAM_CONNECTIONS_OPEN = "plimsoll_upstream_connections_open" Gauge "connections" [],
+        "Connections to upstreams that are open, idle ones too.";
+    UPSTREAM_CONNECTS = "plimsoll_upstream_connects_total" Counter "connections" ["service"],
+        "Connections opened to upstreams.";
+    UPSTREAM_ERRORS = "plimsoll_upstream_errors_total" Counter "requests" ["service", "kind"],
+        "Requests to upstreams that failed, by kind.";
+    UPSTREAM_RETRIES = "plimsoll_upstream_retries_total" Counter "requests" ["service"],
+        "Requests sent to an upstream again.";
+    UPSTREAM_EJECTIONS = "plimsoll_upstream_ejections_total" Counter "ejections" ["service"],
+        "Times a URL was taken out of the rotation.";
+    RELOADS = "plimsoll_reloads_total" Counter "reloads" ["outcome"],
+        "Manifests that changed: put to use, or refused.";
+    DRAIN_CUT = "plimsoll_drain_cut_requests_total" Counter "requests" [],
+        "Requests cut off by the drain deadline.";
+    READY = "plimsoll_ready" Gauge "boolean" [],
+        "1 while the node takes traffic, else 0.";
+    ACCESS_LOG_QUEUED = "plimsoll_access_log_queued_chunks" Gauge "chunks" [],
+        "Chunks of the access log that wait to be written.";
+    ACCESS_LOG_DROPPED = "plimsoll_access_log_dropped_total" Counter "lines" [],
+        "Lines of the access log dropped because its queue was full or its output failed.";
+    SERIES = "plimsoll_metric_series" Gauge "series" [],
+        "Label sets held by the two request families.";
+    SERIES_MAX = "plimsoll_metric_series_max" Gauge "series" [],
+        "The bound on label sets; beyond it they fold into `other`.";
+    SERIES_FOLDED = "plimsoll_metric_series_folded_total" Counter "requests" [],
+        "Requests counted under `other` in a family because the bound was reached.";
+    BUILD_INFO = "plimsoll_build_info" Gauge "constant 1" ["version"],
+        "The version that runs.";
+    PROCESS_CPU = "process_cpu_seconds_total" Counter "seconds" [],
+        "CPU time of the process, user and system (Linux).";
+    PROCESS_RSS = "process_resident_memory_bytes" Gauge "bytes" [],
+        "Resident memory of the process (Linux).";
+    PROCESS_FDS = "process_open_fds" Gauge "descriptors" [],
+        "Open file descriptors of the process (Linux).";
+    PROCESS_START = "process_start_time_seconds" Gauge "seconds" [],
+        "When the process started, in seconds since 1970-01-01T00:00:00Z (Linux).";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions() {
+        let mut seen = std::collections::BTreeSet::new();
+        for name in ALL {
+            let text = name.name;
+            assert!(seen.insert(text), "{text} stands twice");
+            let own = text.starts_with("plimsoll_") || text.starts_with("process_");
+            assert!(own, "{text}");
+            assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{text}");
+            assert_eq!(name.kind == Kind::Counter, text.ends_with("_total"), "{text}");
+            if matches!(name.unit, "seconds" | "bytes") {
+                assert!(text.contains(name.unit), "{text} lacks its unit");
+            }
+            assert!(name.help.ends_with('.') && !name.help.contains('\n'), "{text}");
+        }
+    }
+}

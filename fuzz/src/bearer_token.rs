@@ -25,7 +25,7 @@ const NOW: u64 = 1_800_000_000;
 const KEYS: &str = include_str!("../keys.json");
 
 struct World {
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
     _dir: tempfile::TempDir,
     authenticator: Authenticator,
 }
@@ -54,6 +54,7 @@ pub fn run(data: &[u8]) {
             world.authenticator.cached(token, NOW).is_none(),
             "an unverified token is cached"
         );
+        let _timers = world.runtime.enter();
         // One poll: a token that makes the authenticator wait for keys has been read by then.
         let verdict = world.authenticator.verify(token, NOW).now_or_never();
         match verdict {

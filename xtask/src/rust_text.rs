@@ -3,7 +3,16 @@
 /// The source with the inside of every comment, string and character blanked. Line breaks stay, so
 /// that line numbers do.
 pub(crate) fn bare(source: &str) -> String {
-    let mut reader = Reader { rest: source, out: String::with_capacity(source.len()) };
+    read(source, false)
+}
+
+/// The source with every string and character taken out and comments left in. Line breaks stay.
+pub(crate) fn without_literals(source: &str) -> String {
+    read(source, true)
+}
+
+fn read(source: &str, for_width: bool) -> String {
+    let mut reader = Reader { rest: source, out: String::new(), for_width };
     while !reader.rest.is_empty() {
         reader.step();
     }
@@ -13,24 +22,46 @@ pub(crate) fn bare(source: &str) -> String {
 struct Reader<'a> {
     rest: &'a str,
     out: String,
+    /// Comments are kept and literals taken out, in place of both being blanked.
+    for_width: bool,
 }
 
 impl Reader<'_> {
     fn step(&mut self) {
         let rest = self.rest;
         if rest.starts_with("//") {
-            self.blank(rest.find('\n').unwrap_or(rest.len()));
+            self.comment(rest.find('\n').unwrap_or(rest.len()));
         } else if rest.starts_with("/*") {
-            self.blank(block_comment(rest));
+            self.comment(block_comment(rest));
         } else if let Some(length) = raw_string(rest).filter(|_| !self.inside_word()) {
-            self.blank(length);
+            self.literal(length);
         } else if rest.starts_with('"') {
-            self.blank(quoted(rest, '"'));
+            self.literal(quoted(rest, '"'));
         } else if let Some(length) = character(rest) {
-            self.blank(length);
+            self.literal(length);
         } else if let Some(next) = rest.chars().next() {
             self.out.push(next);
             self.rest = &rest[next.len_utf8()..];
+        }
+    }
+
+    fn comment(&mut self, length: usize) {
+        if self.for_width {
+            let (kept, rest) = self.rest.split_at(length);
+            self.out.push_str(kept);
+            self.rest = rest;
+        } else {
+            self.blank(length);
+        }
+    }
+
+    fn literal(&mut self, length: usize) {
+        if self.for_width {
+            let (gone, rest) = self.rest.split_at(length);
+            self.out.extend(gone.chars().filter(|one| *one == '\n'));
+            self.rest = rest;
+        } else {
+            self.blank(length);
         }
     }
 
@@ -170,6 +201,11 @@ mod tests {
         let words: Vec<&str> = bare.split_whitespace().collect();
         assert_eq!(words, ["a", "e", "g", "'k", "o"]);
         assert_eq!(bare.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn width_counts_comments_and_no_literals() {
+        assert_eq!(without_literals("a(\"b\nc\"); // \"d\" 'e'"), "a(\n); // \"d\" 'e'");
     }
 
     #[test]

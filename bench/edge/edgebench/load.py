@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from .peers import HEADERS, PATH, free_port, pinned
+from .peers import HEADERS, PATH, Peer, free_port, pinned
 
 # Requests are made once, before the clock runs; the token changes with every request.
 LUA = """
@@ -86,9 +86,11 @@ class Upstream:
         command = [program, "--listen", f"127.0.0.1:{self.port}", "--body", str(body)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
                                         preexec_fn=pinned(core))
+        Peer.running.add(self)
         if not self.process.stdout.readline().startswith("listening"):
             raise RuntimeError("the upstream did not start")
 
     def stop(self):
+        Peer.running.discard(self)
         self.process.terminate()
         self.process.wait()

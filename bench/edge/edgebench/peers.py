@@ -13,7 +13,7 @@ from pathlib import Path
 ISSUER, AUDIENCE, SCOPE = "https://id.bench.example", "bench", "items:read"
 HOST = "api.bench.example"
 PATH = "/v1/items/42"
-# What an app sends beside its token; with it a head has about 900 bytes.
+# What an app sends beside its token; with it a head has about 640 bytes.
 HEADERS = {
     "Host": HOST,
     "User-Agent": "BenchApp/3.1.0 (iPhone15,2; iOS 17.2; Scale/3.00)",
@@ -56,6 +56,8 @@ class Peer:
     name = ""
     base = "nginx"
     what = ""
+    # Every process that runs now, so that an end by signal or fault leaves none behind.
+    running = set()
 
     def __init__(self, bench):
         self.bench, self.process, self.port = bench, None, 0
@@ -87,6 +89,7 @@ class Peer:
             command, stdin=subprocess.DEVNULL, stdout=self.stdout() or output, stderr=output,
             env=self.environment(), cwd=self.dir(), preexec_fn=pinned(self.bench.core))
         output.close()
+        Peer.running.add(self)
         while True:
             fault = self.fault()
             if fault is None:
@@ -121,6 +124,7 @@ class Peer:
             os.truncate(self.log_file, 0)
 
     def stop(self):
+        Peer.running.discard(self)
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:

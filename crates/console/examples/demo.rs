@@ -270,7 +270,7 @@ fn main() -> std::io::Result<()> {
     let mut random = fastrand::Rng::with_seed(7);
     for number in 0..PAST {
         demo.second(&mut random, number);
-        demo.metrics.tick(Nanos(number * 1_000_000_000));
+        demo.metrics.tick(Nanos((number + 1) * 1_000_000_000));
     }
     let clock = Ahead(SystemClock::new());
     let runtime =

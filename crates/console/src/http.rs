@@ -66,9 +66,9 @@ fn page_routes() -> Router<Console> {
         .route("/", get(index))
         .route("/live", get(live))
         .route("/{table}", get(table))
-        .route("/assets/console.css", get(|| asset("text/css; charset=utf-8", STYLE)))
-        .route("/assets/console.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)))
-        .route("/assets/icon.svg", get(|| asset("image/svg+xml", ICON)))
+        .route("/assets/console.css", get(async || asset("text/css; charset=utf-8", STYLE)))
+        .route("/assets/console.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT)))
+        .route("/assets/icon.svg", get(async || asset("image/svg+xml", ICON)))
 }
 
 /// The query of the page, of its JSON, of its tables and of its live form.
@@ -164,7 +164,7 @@ async fn readyz(State(console): State<Console>) -> Response {
         .into_response()
 }
 
-async fn asset(kind: &'static str, text: &'static str) -> Response {
+fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")];
     (headers, text).into_response()
 }

@@ -51,10 +51,8 @@ pub(crate) fn view(view: &View) -> Markup {
             }
             (sections::loads(view))
             (tables::operations(view))
-            div.pair {
-                (tables::platforms(view))
-                (tables::device_models(view))
-            }
+            (tables::platforms(view))
+            (tables::device_models(view))
             (tables::upstreams(view))
             (tables::routes(view))
             (sections::node(view))

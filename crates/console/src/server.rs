@@ -105,6 +105,8 @@ async fn accept(
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
+    // A second's figures are small and must not wait for the next ones.
+    stream.set_nodelay(true)?;
     Ok((stream, place))
 }
 

@@ -1,6 +1,6 @@
 //! What one page shows, gathered once: the page, the JSON and the CSV are three ways to write it.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ impl View {
         notices.extend(own_notices(overview.series_folded, overview.access_log_dropped));
         notices.sort_by_key(|notice| notice.level);
         let mut device_models = overview.by_device_model;
-        device_models.sort_by(|a, b| b.figures.requests.cmp(&a.figures.requests));
+        device_models.sort_by_key(|row| Reverse(row.figures.requests));
         let routes = source.routes();
         let figures = overview
             .by_operation
@@ -205,7 +205,7 @@ fn sort(rows: &mut [OperationRow], by: Sort) {
     };
     match by {
         Sort::Contract => {}
-        Sort::Requests => rows.sort_by(|a, b| b.figures.requests.cmp(&a.figures.requests)),
+        Sort::Requests => rows.sort_by_key(|row| Reverse(row.figures.requests)),
         Sort::Errors => rows.sort_by(|a, b| -> Ordering {
             b.figures.error_share.total_cmp(&a.figures.error_share)
         }),

@@ -25,11 +25,13 @@ pub fn draft_manifest(contract: Option<(&Document, &str)>, upstream: &str) -> St
         .unwrap_or_default();
     let mut text = String::new();
     text.push_str(HEAD);
-    service(&mut text, contract, upstream, operations.len());
+    let name = contract.and_then(|(document, _)| document.title()).map(words::name);
+    let name = quoted(name.as_deref().unwrap_or("backend"));
+    service(&mut text, &name, contract, upstream, operations.len());
     text.push_str(&auth(&operations));
     limits(&mut text, &operations);
     policies(&mut text, &operations);
-    text.push_str(TAIL);
+    text.push_str(&TAIL.replace("SERVICE", &name));
     text
 }
 
@@ -53,28 +55,31 @@ listen = ["127.0.0.1:8080"]        # where the apps connect; "0.0.0.0:8080" lets
 listen = "127.0.0.1:8081"          # console, /metrics, /healthz, /readyz: for operators only
 "#;
 
-const WITH_CONTRACT: &str = r#"# A path or method that the contract does not name is answered 404 or 405. While the contract is
+const WITH_CONTRACT: &str = "\
+# A path or method that the contract does not name is answered 404 or 405. While the contract is
 # not complete, let them through:
-# unknown_paths = "pass"
-"#;
+# unknown_paths = \"pass\"
+";
 
-const WITHOUT_CONTRACT: &str = r#"# With an OpenAPI document (3.0, 3.1 or Swagger 2.0; JSON or YAML), operations have names, and
+const WITHOUT_CONTRACT: &str = "\
+# With an OpenAPI document (3.0, 3.1 or Swagger 2.0; JSON or YAML), operations have names, and
 # paths that are not in it are refused:
-# contract = "openapi.json"
-"#;
+# contract = \"openapi.json\"
+";
 
-const TIMEOUTS: &str = r#"# [service.timeouts]
-# connect = "1s"
-# first_byte = "10s"               # then 504
-# total = "30s"
-"#;
+const TIMEOUTS: &str = "\
+# [service.timeouts]
+# connect = \"1s\"
+# first_byte = \"10s\"               # then 504
+# total = \"30s\"
+";
 
 const TAIL: &str = r#"
 # Long-lived exchanges that a contract cannot describe: WebSocket, server-sent events, gRPC. They
 # have no total timeout.
 # [[passthrough]]
 # prefix = "/ws"
-# service = "SERVICE"
+# service = SERVICE
 # kinds = ["websocket"]
 
 # Where your apps already say what they are. Without this, `Plimsoll-Client` and then the
@@ -90,12 +95,11 @@ const TAIL: &str = r#"
 
 fn service(
     text: &mut String,
+    name: &str,
     contract: Option<(&Document, &str)>,
     upstream: &str,
     operations: usize,
 ) {
-    let name = contract.and_then(|(document, _)| document.title()).map(words::name);
-    let name = quoted(name.as_deref().unwrap_or("backend"));
     text.push_str("\n# Your backend. Every figure, log line and policy calls it by this name.\n");
     text.push_str(&format!("[[service]]\nname = {name}\n"));
     if let Some((_, file)) = contract {
@@ -121,7 +125,7 @@ fn auth(operations: &[OperationRoute]) -> String {
     } else {
         format!(
             "# By the contract, {token} operations then ask for a token, {public} are public, and \
-             {backend} leave\n# credentials to the backend.\n"
+             {backend} leave credentials\n# to the backend.\n"
         )
     };
     format!(

@@ -144,10 +144,16 @@ mod tests {
                                 "$ref": { "type": "string" },
                                 "example": { "$ref": "yes-4" },
                                 "properties": { "properties": { "x-id": { "$ref": "yes-5" } } },
-                                "plain": { "default": { "$ref": "no" }, "enum": [{ "$ref": "no" }] },
+                                "plain": {
+                                    "default": { "$ref": "no" },
+                                    "enum": [{ "$ref": "no" }],
+                                },
                             } },
                             "example": { "$ref": "no" },
-                            "examples": { "one": { "$ref": "yes-6" }, "two": { "value": { "$ref": "no" } } },
+                            "examples": {
+                                "one": { "$ref": "yes-6" },
+                                "two": { "value": { "$ref": "no" } },
+                            },
                         } } },
                         "x-note": { "$ref": "no" },
                     },
@@ -159,7 +165,10 @@ mod tests {
             },
             "components": {
                 "examples": { "big": { "value": { "$ref": "no" } } },
-                "schemas": { "x-odd": { "allOf": [{ "$ref": "yes-8" }], "examples": [{ "$ref": "no" }] } },
+                "schemas": { "x-odd": {
+                    "allOf": [{ "$ref": "yes-8" }],
+                    "examples": [{ "$ref": "no" }],
+                } },
             },
             "responses": { "old": { "examples": { "application/json": { "$ref": "no" } } } },
             "x-data": { "$ref": "no" },

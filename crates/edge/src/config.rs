@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Uri;
+use http::{HeaderValue, Uri};
 use plimsoll_contracts as contracts;
 use plimsoll_http_kit::client::ClientRules;
 use plimsoll_http_kit::forwarded::TrustedProxies;
@@ -131,6 +131,8 @@ pub(crate) struct Service {
     pub(crate) release: Release,
     pub(crate) timeouts: Timeouts,
     pub(crate) total_timeout: Duration,
+    /// What `Host` says where the client gave none.
+    pub(crate) authority: HeaderValue,
     /// The version prefix that is taken off before the request is sent.
     pub(crate) strip_prefix: Option<Arc<str>>,
 }
@@ -334,6 +336,11 @@ fn services(
                     first_byte: service.timeouts.first_byte.0,
                 },
                 total_timeout: service.timeouts.total.0,
+                authority: release
+                    .urls
+                    .first()
+                    .and_then(|url| HeaderValue::from_str(url.authority()).ok())
+                    .unwrap_or(HeaderValue::from_static("localhost")),
                 strip_prefix: prefix
                     .filter(|_| service.strip_prefix)
                     .map(|prefix| prefix.as_str().into()),

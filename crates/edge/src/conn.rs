@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use plimsoll_http_kit::forwarded::{Peer, Scheme};
 use plimsoll_telemetry::Counter;
 use rustls::ServerConfig;
@@ -29,10 +29,6 @@ const PREFACE_START: &[u8] = b"PRI";
 
 /// How long to wait before looking again when a client's first bytes do not tell the protocol.
 const PEEK_AGAIN: Duration = Duration::from_millis(5);
-
-/// HTTP/2 pings a silent client after so long, and gives it up when no answer comes.
-const H2_PING_AFTER: Duration = Duration::from_secs(20);
-const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Flow-control windows of HTTP/2 (RFC 9113 §5.2), bytes: what one stream and one connection may
 /// send us before we have passed it on. They bound the memory of an upload whose service is slow.
@@ -166,6 +162,8 @@ where
         .map_err(Into::into)
 }
 
+/// No pings: they would wake a phone's radio for nothing. A client that is gone shows when an answer
+/// is not taken (`guard`), and an idle connection is closed after `keep_alive`.
 async fn serve_h2<S>(context: Arc<ConnContext>, io: Guarded<S>, bounds: Bounds) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -179,14 +177,11 @@ where
     });
     let header_list_max = u32::try_from(bounds.header_bytes_max).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(Executor { tasks, kind: Kind::Stream })
-        .timer(TokioTimer::new())
         .max_concurrent_streams(bounds.http2_streams_max)
         .max_header_list_size(header_list_max)
         .initial_stream_window_size(H2_STREAM_WINDOW)
         .initial_connection_window_size(H2_CONNECTION_WINDOW)
         .max_send_buf_size(H2_SEND_BUFFER)
-        .keep_alive_interval(H2_PING_AFTER)
-        .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     tokio::select! {

@@ -9,7 +9,7 @@
 //! State is in memory and bounded: each limit tracks at most `keys_max` keys, forgets those that
 //! owe nothing ([`Limits::sweep`], on a timer), and when it is full lets new keys share one bucket
 //! per shard, counted as `folded`. Keys are 64-bit keyed hashes, so nothing here can tell who they
-//! are. The hot path allocates nothing.
+//! are. A check of keys that are known allocates nothing.
 
 mod gcra;
 mod keys;
@@ -144,7 +144,7 @@ impl Limits {
     /// Charges a request of `cost` units to every limit in `set`, or to none when one refuses.
     /// Limits that count requests charge one whatever the cost.
     ///
-    /// Locks are taken in the order of [`policy::State::order`], one shard of each limit, and held
+    /// Locks are taken in one order that all generations share, one shard of each limit, and held
     /// together while all are looked at and then all are charged: no other request sees or takes a
     /// half of it.
     #[must_use]

@@ -247,8 +247,8 @@ impl fmt::Display for Code {
 pub fn index_markdown() -> String {
     let mut text = String::from(
         "# Error codes\n\n\
-         Every answer that the edge itself makes is a problem document (RFC 9457) with one of these \
-         codes.\nA code never changes its meaning. This page is made from \
+         Every answer that the edge itself makes is a problem document (RFC 9457) with one of \
+         these codes.\nA code never changes its meaning. This page is made from \
          `crates/http-kit/src/codes.rs`.\n\n\
          | Code | Status | Title |\n|---|---|---|\n",
     );

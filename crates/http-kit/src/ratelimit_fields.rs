@@ -168,13 +168,17 @@ mod tests {
     proptest! {
         #[test]
         fn another_parser_reads_what_was_written(
-            items in prop::collection::vec((any::<String>(), any::<u64>(), any::<u64>(), any::<bool>()), 1..5)
+            items in prop::collection::vec(
+                (any::<String>(), any::<u64>(), any::<u64>(), any::<bool>()),
+                1..5,
+            ),
         ) {
             let names: Vec<_> = items.iter().map(|(name, ..)| QuotedName::new(name)).collect();
-            let limits = limit_value(items.iter().zip(&names).map(|((_, r, t, _), name)| LimitItem {
+            let named = || items.iter().zip(&names);
+            let limits = limit_value(named().map(|((_, r, t, _), name)| LimitItem {
                 name, remaining: *r, reset_seconds: *t,
             })).unwrap();
-            let policies = policy_value(items.iter().zip(&names).map(|((_, q, w, cost), name)| PolicyItem {
+            let policies = policy_value(named().map(|((_, q, w, cost), name)| PolicyItem {
                 name, quota: *q, window_seconds: *w,
                 unit: if *cost { QuotaUnit::Cost } else { QuotaUnit::Requests },
             })).unwrap();
@@ -182,7 +186,8 @@ mod tests {
             let clean = |name: &str| -> String {
                 name.chars().map(|c| if (' '..='~').contains(&c) { c } else { '_' }).collect()
             };
-            for (((name, a, b, cost), limit), policy) in items.iter().zip(read(&limits)).zip(read(&policies)) {
+            let found = read(&limits).into_iter().zip(read(&policies));
+            for ((name, a, b, cost), (limit, policy)) in items.iter().zip(found) {
                 prop_assert_eq!(&limit.0, &clean(name));
                 prop_assert_eq!(limit.1, vec![("r".into(), clamp(*a)), ("t".into(), clamp(*b))]);
                 prop_assert_eq!(&policy.0, &clean(name));

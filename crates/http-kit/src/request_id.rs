@@ -170,7 +170,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_taken_whole_or_not_at_all(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn any_bytes_are_taken_whole_or_not_at_all(
+            bytes in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
             if let Some(id) = Id::parse(&bytes) {
                 prop_assert_eq!(id.as_str().as_bytes(), &bytes[..]);
                 let value = id.header_value();

@@ -306,7 +306,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_path_has_a_bounded_name_without_its_numbers(method in "[A-Z]{1,7}", path in ".{0,300}") {
+        fn any_path_has_a_bounded_name_without_its_numbers(
+            method in "[A-Z]{1,7}",
+            path in ".{0,300}",
+        ) {
             let name = nameless(&method, &path);
             prop_assert!(name.len() <= NAME_BYTES_MAX);
             for segment in name.split('/').skip(1) {

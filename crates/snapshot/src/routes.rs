@@ -263,8 +263,8 @@ mod tests {
             version in version(),
             has_contract in any::<bool>(),
         ) {
-            let document = has_contract
-                .then(|| Arc::new(serde_json::json!({"openapi": "3.1.0", "paths": {"/b": {}, "/a": {}}})));
+            let document = serde_json::json!({"openapi": "3.1.0", "paths": {"/b": {}, "/a": {}}});
+            let document = has_contract.then(|| Arc::new(document));
             let routes = Routes::new(vec![ServiceRoutes {
                 service: "shop".into(), version, has_contract, operations, document,
             }]);
@@ -275,7 +275,13 @@ mod tests {
 
     #[test]
     fn the_form_on_disk_stays_as_it_is() {
-        let text = r#"{"format":1,"services":[{"service":"shop","version":{"header":{"name":"api-version","value":"2"}},"has_contract":true,"operations":[{"id":"getOrder","method":"GET","template":"/v1/orders/{id}","security":{"kind":"token","any_of":[["orders:read"],[]],"optional":false,"pass_through":true},"cost":5,"body_bytes_max":1024}]}]}"#;
+        let text = concat!(
+            r#"{"format":1,"services":[{"service":"shop","#,
+            r#""version":{"header":{"name":"api-version","value":"2"}},"has_contract":true,"#,
+            r#""operations":[{"id":"getOrder","method":"GET","template":"/v1/orders/{id}","#,
+            r#""security":{"kind":"token","any_of":[["orders:read"],[]],"optional":false,"#,
+            r#""pass_through":true},"cost":5,"body_bytes_max":1024}]}]}"#
+        );
         let routes = Routes::from_json(text.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(routes.to_json().unwrap()).unwrap(), text);
     }

@@ -186,9 +186,9 @@ pub(super) fn upstreams(view: &View) -> Markup {
         table {
             thead { tr {
                 th.name scope="col" { "URL" }
+                th.wide scope="col" { "State" }
                 th.word scope="col" { "Service" }
                 th.word scope="col" { "Release" }
-                th.wide scope="col" { "State" }
                 th.n scope="col" { "Failed in a row" }
                 th.n scope="col" { "Failed since start" }
                 th.n scope="col" { "Connections" }
@@ -216,8 +216,6 @@ fn upstream(row: &UpstreamRow) -> Markup {
     html! {
         tr {
             th.name scope="row" { code { (row.url) } }
-            td.word { (row.service) }
-            td.word { (row.release) }
             td.wide {
                 @match row.ejected_for_ms {
                     Some(ms) => {
@@ -236,6 +234,8 @@ fn upstream(row: &UpstreamRow) -> Markup {
                     },
                 }
             }
+            td.word { (row.service) }
+            td.word { (row.release) }
             td.n { (count(u64::from(row.consecutive_failures))) }
             td.n { (count(row.failures_total)) }
             td.n { (count(row.connections)) }

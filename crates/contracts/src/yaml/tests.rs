@@ -21,7 +21,8 @@ paths:
             Two
             lines
         default: *ok
-      x: [yes, on, no, ~, null, True, -3, +4, 0x1f, 0o17, 1e3, .5, "1", .inf, 1_000, 0x, "#/a", 1.2.3]
+      x: [yes, on, no, ~, null, True, -3, +4, 0x1f, 0o17, 1e3, .5, "1",
+          .inf, 1_000, 0x, "#/a", 1.2.3]
 base: &base {a: 1, b: {c: 2}}
 derived:
   <<: *base
@@ -109,13 +110,19 @@ fn what_is_no_json_is_refused_with_its_line() {
 
 proptest! {
     #[test]
-    fn json_is_yaml(keys in prop::collection::btree_map("[ -~é]{0,6}", any::<i64>(), 0..6), texts in prop::collection::vec("[ -~é\n]{0,9}", 0..4)) {
+    fn json_is_yaml(
+        keys in prop::collection::btree_map("[ -~é]{0,6}", any::<i64>(), 0..6),
+        texts in prop::collection::vec("[ -~é\n]{0,9}", 0..4),
+    ) {
         let value = json!({ "a": keys, "b": texts, "c": [null, true, 1.5] });
         prop_assert_eq!(read(&serde_json::to_string_pretty(&value).unwrap()).unwrap(), value);
     }
 
     #[test]
-    fn nothing_makes_it_panic(text in "[ -~\n]{0,80}", lines in prop::collection::vec("[ \\-a-c:&*<\\[\\]{}!|>?\"'#%]{0,8}", 0..12)) {
+    fn nothing_makes_it_panic(
+        text in "[ -~\n]{0,80}",
+        lines in prop::collection::vec("[ \\-a-c:&*<\\[\\]{}!|>?\"'#%]{0,8}", 0..12),
+    ) {
         drop(read(&text));
         drop(read(&lines.join("\n")));
     }

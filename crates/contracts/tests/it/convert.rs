@@ -26,7 +26,12 @@ securityDefinitions:
   basicauth: {type: basic}
 paths:
   /:
-    get: {operationId: server_info, security: [], produces: [application/json], responses: {"200": {description: Info, schema: {type: object, additionalProperties: {}}}}}
+    get:
+      operationId: server_info
+      security: []
+      produces: [application/json]
+      responses:
+        "200": {description: Info, schema: {type: object, additionalProperties: {}}}
   /__data__: {}
   /boxes/{id}:
     parameters:
@@ -39,7 +44,10 @@ paths:
         - {name: _fields, in: query, type: array, items: {type: string}, collectionFormat: csv}
       produces: [application/json]
       responses:
-        "200": {description: Box, schema: {type: object}, headers: {ETag: {type: string, description: Tag}}}
+        "200":
+          description: Box
+          schema: {type: object}
+          headers: {ETag: {type: string, description: Tag}}
         "304": {description: Same}
         default: {description: Error, schema: {$ref: '#/definitions/Error'}}
     patch:
@@ -73,7 +81,10 @@ fn a_whole_contract() {
             "/__data__": {},
             "/boxes/{id}": {
                 "parameters": [
-                    { "name": "id", "in": "path", "required": true, "schema": { "type": "string" } },
+                    {
+                        "name": "id", "in": "path", "required": true,
+                        "schema": { "type": "string" },
+                    },
                 ],
                 "get": {
                     "operationId": "get_box",
@@ -155,7 +166,8 @@ fn forms_become_bodies() {
     assert_eq!(
         body(&plain),
         json!({
-            "content": { "application/x-www-form-urlencoded": { "schema": schema } }, "required": true,
+            "content": { "application/x-www-form-urlencoded": { "schema": schema } },
+            "required": true,
         })
     );
 
@@ -216,7 +228,9 @@ fn what_a_path_shares_reaches_its_operations() {
         "consumes": ["application/xml"],
         "parameters": {
             "page": { "name": "page", "in": "query", "type": "integer" },
-            "thing": { "name": "thing", "in": "body", "required": true, "schema": { "type": "object" } },
+            "thing": {
+                "name": "thing", "in": "body", "required": true, "schema": { "type": "object" },
+            },
             "token": { "name": "token", "in": "formData", "type": "string" },
         },
         "paths": {
@@ -224,7 +238,9 @@ fn what_a_path_shares_reaches_its_operations() {
                 "parameters": [{ "$ref": "#/parameters/page" }, { "$ref": "#/parameters/thing" }],
                 "put": {},
                 "post": { "parameters": [{ "$ref": "#/parameters/token" }] },
-                "patch": { "parameters": [{ "name": "b", "in": "body", "schema": { "type": "string" } }] },
+                "patch": { "parameters": [
+                    { "name": "b", "in": "body", "schema": { "type": "string" } },
+                ] },
             },
         },
     });
@@ -280,7 +296,9 @@ fn references_into_paths_follow_what_moved() {
                 "/a": { "post": {
                     "consumes": ["application/xml"],
                     "produces": ["text/csv"],
-                    "parameters": [{ "name": "b", "in": "body", "schema": { "items": { "type": "string" } } }],
+                    "parameters": [{
+                        "name": "b", "in": "body", "schema": { "items": { "type": "string" } },
+                    }],
                     "responses": { "200": { "schema": { "type": "array" } } },
                 } },
                 "/b": { "get": { "responses": { "200": { "schema": { "$ref": reference } } } } },
@@ -309,7 +327,10 @@ fn security_schemes_and_examples() {
     let contract = json!({
         "swagger": "2.0",
         "securityDefinitions": {
-            "o": { "type": "oauth2", "flow": "accessCode", "authorizationUrl": "https://a/x", "tokenUrl": "https://a/t", "scopes": { "r": "Read" } },
+            "o": {
+                "type": "oauth2", "flow": "accessCode", "authorizationUrl": "https://a/x",
+                "tokenUrl": "https://a/t", "scopes": { "r": "Read" },
+            },
             "c": { "type": "oauth2", "flow": "application", "tokenUrl": "https://a/t" },
             "k": { "type": "apiKey", "in": "header", "name": "X-Key" },
         },
@@ -321,7 +342,8 @@ fn security_schemes_and_examples() {
         converted["components"]["securitySchemes"],
         json!({
             "o": { "type": "oauth2", "flows": { "authorizationCode": {
-                "authorizationUrl": "https://a/x", "tokenUrl": "https://a/t", "scopes": { "r": "Read" },
+                "authorizationUrl": "https://a/x", "tokenUrl": "https://a/t",
+                "scopes": { "r": "Read" },
             } } },
             "c": { "type": "oauth2", "flows": { "clientCredentials": {
                 "tokenUrl": "https://a/t", "scopes": {},

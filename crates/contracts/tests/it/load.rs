@@ -103,7 +103,8 @@ fn a_version_prefix_stands_before_paths_that_do_not_have_it() {
     let manifest = format!("{SHOP}[service.version]\nprefix = \"/v2\"\n");
     let with = |url: &str| {
         let text = format!(
-            "openapi: 3.0.0\nservers: [{{url: {url}}}]\npaths: {{/a: {{get: {{}}}}, /b: {{get: {{}}}}}}"
+            "openapi: 3.0.0\nservers: [{{url: {url}}}]\n\
+             paths: {{/a: {{get: {{}}}}, /b: {{get: {{}}}}}}"
         );
         let routes = loaded(&manifest, &[("conf/shop.yaml", &text)]).unwrap();
         let shop = &routes.services[0];
@@ -146,7 +147,9 @@ fn two_versions_by_header_may_have_the_same_paths_and_others_not() {
 
 #[test]
 fn faults_have_file_and_line() {
-    let text = "openapi: 3.0.0\npaths:\n  /a:\n    get:\n      responses:\n        200: {$ref: 'other.yaml#/x'}\n  /b:\n    get: {operationId: x}\n    put: {operationId: x}\n";
+    let text = "openapi: 3.0.0\npaths:\n  /a:\n    get:\n      responses:\n        \
+                200: {$ref: 'other.yaml#/x'}\n  /b:\n    get: {operationId: x}\n    \
+                put: {operationId: x}\n";
     let said = said(SHOP, &[("conf/shop.yaml", text)]);
     let start =
         "conf/shop.yaml:6:15: #/paths/~1a/get/responses/200/$ref: `other.yaml#/x` leads out";

@@ -8,9 +8,39 @@ use plimsoll_snapshot::template::Template;
 use proptest::prelude::*;
 
 const SEEDS: [&str; 3] = [
-    r##"{"swagger":"2.0","basePath":"/v1","consumes":["a/b"],"securityDefinitions":{"b":{"type":"basic"}},"paths":{"/a/{x}":{"parameters":[{"$ref":"#/parameters/p"},{"in":"body","name":"b","schema":{"$ref":"#/definitions/D"}}],"get":{"security":[{"b":[]}],"responses":{"200":{"schema":{"$ref":"#/definitions/D"},"examples":{"a/b":1}}}},"post":{"operationId":"login"}}},"parameters":{"p":{"in":"query","name":"q","type":"array","collectionFormat":"ssv"}},"definitions":{"D":{"discriminator":"k","properties":{"d":{"$ref":"#/definitions/D"}}}}}"##,
-    r##"{"openapi":"3.0.3","servers":[{"url":"/v{n}","variables":{"n":{"default":"1"}}}],"security":[{"o":["s"]},{}],"paths":{"/a/{x}.json":{"$ref":"#/components/pathItems/i"},"/pay":{"post":{"x-cost":3,"responses":{"default":{"$ref":"#/components/responses/r"}}}}},"components":{"pathItems":{"i":{"get":{"operationId":"g"}}},"responses":{"r":{"links":{"l":{"operationId":"g"}}}},"securitySchemes":{"o":{"type":"oauth2","flows":{}}}}}"##,
-    "openapi: 3.1.0\ninfo: {title: A, version: 1}\npaths:\n  /a: &a\n    get: {operationId: x, tags: [t], parameters: [{name: p, in: query}]}\n  /b: {put: {summary: s}}\n  /c:\n    <<: *a\n    get: {}\ncomponents:\n  schemas:\n    S: {type: [string, 'null'], pattern: '^a+$'}\n",
+    concat!(
+        r##"{"swagger":"2.0","basePath":"/v1","consumes":["a/b"],"paths":{"/a/{x}":{"##,
+        r##""parameters":[{"$ref":"#/parameters/p"},{"in":"body","name":"b","##,
+        r##""schema":{"$ref":"#/definitions/D"}}],"get":{"security":[{"b":[]}],"##,
+        r##""responses":{"200":{"schema":{"$ref":"#/definitions/D"},"##,
+        r##""examples":{"a/b":1}}}},"post":{"operationId":"login"}}},"##,
+        r##""parameters":{"p":{"in":"query","name":"q","type":"array","##,
+        r##""collectionFormat":"ssv"}},"securityDefinitions":{"b":{"type":"basic"}},"##,
+        r##""definitions":{"D":{"discriminator":"k","properties":{"##,
+        r##""d":{"$ref":"#/definitions/D"}}}}}"##,
+    ),
+    concat!(
+        r##"{"openapi":"3.0.3","servers":[{"url":"/v{n}","variables":{"##,
+        r##""n":{"default":"1"}}}],"security":[{"o":["s"]},{}],"paths":{"##,
+        r##""/a/{x}.json":{"$ref":"#/components/pathItems/i"},"/pay":{"post":{"x-cost":3,"##,
+        r##""responses":{"default":{"$ref":"#/components/responses/r"}}}}},"components":{"##,
+        r##""pathItems":{"i":{"get":{"operationId":"g"}}},"responses":{"r":{"##,
+        r##""links":{"l":{"operationId":"g"}}}},"securitySchemes":{"##,
+        r##""o":{"type":"oauth2","flows":{}}}}}"##,
+    ),
+    "openapi: 3.1.0
+info: {title: A, version: 1}
+paths:
+  /a: &a
+    get: {operationId: x, tags: [t], parameters: [{name: p, in: query}]}
+  /b: {put: {summary: s}}
+  /c:
+    <<: *a
+    get: {}
+components:
+  schemas:
+    S: {type: [string, 'null'], pattern: '^a+$'}
+",
 ];
 
 const MANIFEST: &str = r#"

@@ -179,7 +179,9 @@ mod tests {
 
         #[test]
         fn no_window_passes_more_than_quota_and_burst(
-            quota in 1u32..50, burst in 1u32..20, pauses in prop::collection::vec(0u64..200, 1..300),
+            quota in 1u32..50,
+            burst in 1u32..20,
+            pauses in prop::collection::vec(0u64..200, 1..300),
         ) {
             let window = 1_000u64;
             let gcra = Gcra::new(quota, Duration::from_millis(window), burst).unwrap();

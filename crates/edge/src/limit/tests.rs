@@ -296,7 +296,10 @@ proptest! {
     #[test]
     fn decisions_equal_those_of_the_oracle(
         list in any_limits(),
-        steps in prop::collection::vec((0u64..3_000, 0u64..3, 0u64..3, 0u32..30, any::<bool>()), 1..120),
+        steps in prop::collection::vec(
+            (0u64..3_000, 0u64..3, 0u64..3, 0u32..30, any::<bool>()),
+            1..120,
+        ),
     ) {
         let limits = build(list.clone());
         let mut oracle = Oracle::default();

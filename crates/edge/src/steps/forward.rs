@@ -63,7 +63,8 @@ pub(crate) async fn forward(
     };
     let streams = matches!(route, Route::Passthrough(_));
     let client_upgrade = match facts.upgrade {
-        Some(Upgrade::WebSocket) => Some(allowed_upgrade(route, &mut head)?),
+        // HTTP/1.0 cannot upgrade; the field means nothing there (RFC 9110 §7.8).
+        Some(Upgrade::WebSocket) if head.version == Version::HTTP_11 => Some(allowed_upgrade(route, &mut head)?),
         _ => None,
     };
     prepare_head(config, exchange, service, facts, &mut head)?;
@@ -80,6 +81,10 @@ pub(crate) async fn forward(
     let bytes_max = accept::body_bytes_max(config, route);
     let limits = InboundLimits { bytes_max, idle: config.bounds.body_idle };
     let (body, state) = InboundBody::new(body, limits, &context.core.clock);
+    if state.is_some() && !head.headers.contains_key(header::CONTENT_LENGTH) {
+        // Said in so many words, because hyper takes a GET without a length for one without a body.
+        head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     exchange.body = state;
     let request = Request::from_parts(head, body);
     let multiplexed =
@@ -195,6 +200,10 @@ fn prepare_head(
     }
     strip_request(headers, facts);
     let host = headers.get(header::HOST).cloned();
+    if host.is_none() {
+        // HTTP/1.0 may come without; HTTP/1.1 must not go without.
+        headers.insert(header::HOST, service.authority.clone());
+    }
     exchange.context.peer.write_fields(&exchange.from, host, headers);
     headers.insert(X_REQUEST_ID, exchange.id.header_value());
     let traceparent = HeaderValue::from_bytes(&exchange.trace.format());
@@ -262,9 +271,12 @@ fn checked(
     mut response: Response<Incoming>,
 ) -> Result<Response<Incoming>, Problem> {
     let headers = response.headers_mut();
-    let framed_twice = headers.contains_key(header::TRANSFER_ENCODING)
-        && headers.contains_key(header::CONTENT_LENGTH);
-    if framed_twice || response.status().is_informational() {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let badly_framed = codings.next().is_some_and(|coding| {
+        let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+        !chunked || codings.next().is_some() || headers.contains_key(header::CONTENT_LENGTH)
+    });
+    if badly_framed || response.status().is_informational() {
         let kind = UpstreamErrorKind::Protocol;
         context.core.shard.count(Counter::UpstreamError { service: &service.name, kind });
         return Err(Problem::new(Code::UpstreamInvalid));

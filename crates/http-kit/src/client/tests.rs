@@ -205,7 +205,8 @@ proptest! {
     fn agents_made_of_the_patterns_are_survived(
         parts in prop::collection::vec(prop::sample::select(vec![
             "Mozilla/5.0", "Dalvik/2.1.0", "okhttp/4", "CFNetwork/1", "Darwin/", "Darwin/99999999",
-            "(", ")", ";", " ", "Android ", "Android 13", "iPhone", "CPU iPhone OS ", " OS ", "iOS ",
+            "(", ")", ";", " ", "Android ", "Android 13", "iPhone", "CPU iPhone OS ", " OS ",
+            "iOS ",
             "build:", "17_2", "/", "Build/", " Build/",
         ]), 0..12),
     ) {
@@ -229,7 +230,7 @@ proptest! {
             platform.as_str(), values[0], values[1], values[2], values[3], values[4],
         );
         let context = read(&[("plimsoll-client", &field)]);
-        let or_unknown = |text: &str| if text.is_empty() { UNKNOWN.to_owned() } else { text.to_owned() };
+        let or_unknown = |text: &str| (if text.is_empty() { UNKNOWN } else { text }).to_owned();
         prop_assert_eq!(context.platform(), platform);
         prop_assert_eq!(context.version(), or_unknown(&values[0]));
         prop_assert_eq!(context.model(), or_unknown(&values[3]));

@@ -120,8 +120,8 @@ fn value(text: &[u8]) -> Option<(Text, &[u8])> {
 }
 
 /// An address with an optional port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`,
-/// `[2001:db8::1]:80`. An obfuscated port (`:_x`, RFC 7239 §6.3) is accepted, an obfuscated address
-/// is none.
+/// `[2001:db8::1]:80`. An obfuscated port (`:_x`, RFC 7239 §6.3) is accepted, an obfuscated
+/// address is none.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     if let Some(rest) = text.strip_prefix('[') {

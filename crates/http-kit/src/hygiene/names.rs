@@ -301,7 +301,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_word_search_agrees_with_the_plain_one(name in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn the_word_search_agrees_with_the_plain_one(
+            name in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
             prop_assert_eq!(has_underscore(&name), name.contains(&b'_'));
         }
     }

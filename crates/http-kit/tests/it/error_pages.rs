@@ -62,7 +62,8 @@ fn the_index_is_fresh() {
     let text = fs::read_to_string(folder().join("README.md")).unwrap();
     assert!(
         text == index_markdown(),
-        "write it anew: cargo run -p plimsoll-http-kit --example errors_index > docs/errors/README.md"
+        "write it anew: cargo run -p plimsoll-http-kit --example errors_index > \
+         docs/errors/README.md"
     );
 }
 

@@ -217,7 +217,9 @@ proptest! {
     fn requests_are_decided_and_stripped_alike(
         method in prop::sample::select(vec!["GET", "POST", "OPTIONS", "CONNECT", "TRACE", "PURGE"]),
         target in any_target(),
-        version in prop::sample::select(vec![Version::HTTP_10, Version::HTTP_11, Version::HTTP_11, Version::HTTP_2]),
+        version in prop::sample::select(vec![
+            Version::HTTP_10, Version::HTTP_11, Version::HTTP_11, Version::HTTP_2,
+        ]),
         with_host in any::<bool>(),
         mut lines in prop::collection::vec(any_line(), 0..8),
     ) {
@@ -225,7 +227,8 @@ proptest! {
             lines.retain(|(name, _)| name != "host");
             lines.push(("host".to_owned(), b"a.example".to_vec()));
         }
-        let (Ok(uri), Some((mut headers, lines))) = (target.parse::<Uri>(), header_map(&lines)) else {
+        let made = (target.parse::<Uri>(), header_map(&lines));
+        let (Ok(uri), Some((mut headers, lines))) = made else {
             return Ok(());
         };
         let method: Method = method.parse().unwrap();

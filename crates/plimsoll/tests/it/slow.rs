@@ -7,4 +7,4 @@ mod loris;
 mod reader;
 mod tls;
 
-pub(crate) use tls::{Certified, TlsScene};
+pub(crate) use tls::{Certified, TlsScene, client_config, localhost};

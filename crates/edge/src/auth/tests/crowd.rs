@@ -11,6 +11,15 @@ fn assert_send<T: Send>(value: T) -> T {
     value
 }
 
+/// Ends the threads of a test also when it fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn verifying_is_send_and_right_from_many_threads() {
     let world = World::new();
@@ -30,6 +39,7 @@ fn verifying_is_send_and_right_from_many_threads() {
         world.run(verify).map(|_| ())
     };
     std::thread::scope(|scope| {
+        let _ends = StopOnDrop(&stop);
         for _ in 0..6 {
             scope.spawn(|| {
                 while !stop.load(Ordering::SeqCst) {
@@ -58,7 +68,6 @@ fn verifying_is_send_and_right_from_many_threads() {
         gone.store(true, Ordering::SeqCst);
         let seen = hits.load(Ordering::Relaxed);
         world.eventually("more hits", || hits.load(Ordering::Relaxed) > seen + 10_000);
-        stop.store(true, Ordering::SeqCst);
     });
     assert_eq!(late.load(Ordering::SeqCst), 0);
 }

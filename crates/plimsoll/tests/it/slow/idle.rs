@@ -40,8 +40,6 @@ fn affordable() -> usize {
 fn connect(addr: SocketAddr, number: usize) -> RawClient {
     let from = Ipv4Addr::new(127, 0, 1, u8::try_from(1 + number / PER_ADDRESS).unwrap());
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    // Else the kernel would hand out a port before it knows that the address makes it unique.
-    socket.set_bind_address_no_port(true).unwrap();
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
     socket.connect(&addr.into()).unwrap();
     let stream: TcpStream = socket.into();

@@ -27,6 +27,7 @@ pub(crate) struct Bench {
     pub(crate) origin: Origin,
     edge: Option<Plimsoll>,
     pub(crate) addr: SocketAddr,
+    patience: Duration,
 }
 
 /// One core, so that all requests share one pool: what is left on a connection hits the next.
@@ -72,19 +73,19 @@ impl Bench {
         let origin = Origin::start().expect("an origin");
         let edge = edge_before(&origin.url());
         let addr = edge.addr();
-        Self { origin, edge: Some(edge), addr }
+        Self { origin, edge: Some(edge), addr, patience: Duration::from_secs(15) }
     }
 
     /// A relay of bytes in the edge's place.
     pub(crate) fn relay() -> Self {
         let origin = Origin::start().expect("an origin");
         let addr = relay(origin.addr());
-        Self { origin, edge: None, addr }
+        Self { origin, edge: None, addr, patience: Duration::from_millis(500) }
     }
 
     pub(crate) fn client(&self) -> Result<RawClient, String> {
         let mut client = RawClient::connect(self.addr).map_err(|e| e.to_string())?;
-        client.set_patience(Duration::from_secs(15));
+        client.set_patience(self.patience);
         Ok(client)
     }
 

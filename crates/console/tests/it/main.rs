@@ -1,0 +1,10 @@
+//! The ops listener as a browser, a scraper and a load balancer see it: over a socket.
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod bounds;
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod scene;

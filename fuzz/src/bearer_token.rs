@@ -37,11 +37,7 @@ pub fn run(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {
         return;
     };
-    let value = if kind % 2 == 0 {
-        rest.to_vec()
-    } else {
-        assembled(rest)
-    };
+    let value = if kind % 2 == 0 { rest.to_vec() } else { assembled(rest) };
     let Ok(value) = HeaderValue::from_bytes(&value) else {
         return;
     };
@@ -50,10 +46,7 @@ pub fn run(data: &[u8]) {
     if let Ok(Presented::Bearer(token)) = presented(&headers) {
         let token = token.as_str();
         assert!(!token.is_empty() && value.as_bytes().ends_with(token.as_bytes()));
-        assert!(
-            world.authenticator.cached(token, NOW).is_none(),
-            "an unverified token is cached"
-        );
+        assert!(world.authenticator.cached(token, NOW).is_none(), "an unverified token is cached");
         let _timers = world.runtime.enter();
         // One poll: a token that makes the authenticator wait for keys has been read by then.
         let verdict = world.authenticator.verify(token, NOW).now_or_never();
@@ -67,10 +60,7 @@ pub fn run(data: &[u8]) {
         }
     }
     headers.append(AUTHORIZATION, value);
-    assert!(
-        presented(&headers).is_err(),
-        "two Authorization fields were taken"
-    );
+    assert!(presented(&headers).is_err(), "two Authorization fields were taken");
 }
 
 fn assembled(rest: &[u8]) -> Vec<u8> {
@@ -115,9 +105,5 @@ fn world() -> World {
     };
     let authenticator = Authenticator::build(&options, &parts, None).expect("an authenticator");
     runtime.block_on(authenticator.settled(Duration::from_secs(5)));
-    World {
-        _runtime: runtime,
-        _dir: dir,
-        authenticator,
-    }
+    World { runtime, _dir: dir, authenticator }
 }

@@ -29,10 +29,7 @@ pub fn run(data: &[u8]) {
     let rules = RULES.get_or_init(|| {
         let manifest: Manifest =
             plimsoll_manifest::parse(MAPPED, "m.toml".as_ref()).expect("the text above is right");
-        [
-            ClientRules::new(&ClientHeaders::default()),
-            ClientRules::new(&manifest.client.headers),
-        ]
+        [ClientRules::new(&ClientHeaders::default()), ClientRules::new(&manifest.client.headers)]
     });
     let (first, mut headers) = crate::head::split(data);
     if let Ok(value) = HeaderValue::from_bytes(first) {
@@ -48,36 +45,18 @@ pub fn run(data: &[u8]) {
             again.append(PLIMSOLL_CLIENT, value);
         }
         let second = rules.read(&again);
-        assert_eq!(
-            second.to_dictionary(),
-            written,
-            "a context changes when it is sent on"
-        );
+        assert_eq!(second.to_dictionary(), written, "a context changes when it is sent on");
     }
 }
 
 fn bounded(context: &ClientContext) {
-    let values = [
-        context.version(),
-        context.build(),
-        context.os(),
-        context.model(),
-        context.network(),
-    ];
+    let values =
+        [context.version(), context.build(), context.os(), context.model(), context.network()];
     for value in values {
-        assert!(
-            !value.is_empty() && value.len() <= VALUE_BYTES_MAX,
-            "{value:?}"
-        );
-        assert!(
-            value.bytes().all(|b| (0x20..0x7f).contains(&b)),
-            "{value:?}"
-        );
+        assert!(!value.is_empty() && value.len() <= VALUE_BYTES_MAX, "{value:?}");
+        assert!(value.bytes().all(|b| (0x20..0x7f).contains(&b)), "{value:?}");
     }
     if let Some(id) = context.installation_unverified() {
-        assert!(
-            !id.is_empty() && id.len() <= INSTALLATION_BYTES_MAX,
-            "{id:?}"
-        );
+        assert!(!id.is_empty() && id.len() <= INSTALLATION_BYTES_MAX, "{id:?}");
     }
 }

@@ -21,26 +21,14 @@ pub fn run(data: &[u8]) {
         }
         Err(faults) => told(&faults),
     }
-    let source = Source {
-        manifest,
-        file: None,
-        base_dir: Path::new(""),
-    };
+    let source = Source { manifest, file: None, base_dir: Path::new("") };
     let routes = match load(source, &|_| Ok(data.to_vec())) {
         Ok(routes) => routes,
         Err(faults) => return told(&faults),
     };
     for operation in routes.services.iter().flat_map(|s| &s.operations) {
-        assert!(
-            operation.template.starts_with('/'),
-            "{:?}",
-            operation.template
-        );
-        assert!(
-            !operation.id.is_empty() && operation.id.len() <= 1024,
-            "{:?}",
-            operation.id
-        );
+        assert!(operation.template.starts_with('/'), "{:?}", operation.template);
+        assert!(!operation.id.is_empty() && operation.id.len() <= 1024, "{:?}", operation.id);
     }
     let written = routes.to_json().expect("a route table cannot be written");
     drop(written);
@@ -55,9 +43,6 @@ fn told(faults: &[plimsoll_contracts::Fault]) {
     assert!(!faults.is_empty(), "refused without a word");
     for fault in faults {
         assert!(!fault.message.is_empty());
-        assert!(
-            !fault.to_string().contains('\n'),
-            "a fault of several lines: {fault}"
-        );
+        assert!(!fault.to_string().contains('\n'), "a fault of several lines: {fault}");
     }
 }

@@ -14,23 +14,14 @@ pub fn run(data: &[u8]) {
             for service in &manifest.services {
                 assert!(manifest.service(service.name.as_str()).is_some());
                 let release = service.active_release();
-                assert!(
-                    release.is_some_and(|r| !r.urls.is_empty()),
-                    "a service without a URL"
-                );
+                assert!(release.is_some_and(|r| !r.urls.is_empty()), "a service without a URL");
             }
         }
         Err(faults) => {
             assert!(!faults.is_empty(), "refused without a word");
             for fault in faults {
-                assert!(
-                    fault.line.is_none_or(|line| (1..=lines).contains(&line)),
-                    "{fault}"
-                );
-                assert!(
-                    !fault.to_string().contains('\n'),
-                    "a fault of several lines: {fault}"
-                );
+                assert!(fault.line.is_none_or(|line| (1..=lines).contains(&line)), "{fault}");
+                assert!(!fault.to_string().contains('\n'), "a fault of several lines: {fault}");
                 serde_json::to_string(&fault).expect("a fault cannot be told as JSON");
             }
         }

@@ -7,13 +7,8 @@ use plimsoll_snapshot::{OperationRoute, Routes, Security, ServiceRoutes};
 
 use crate::head::decode;
 
-const METHODS: [Method; 5] = [
-    Method::GET,
-    Method::POST,
-    Method::DELETE,
-    Method::OPTIONS,
-    Method::HEAD,
-];
+const METHODS: [Method; 5] =
+    [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD];
 
 /// Feeds the parser.
 pub fn run(data: &[u8]) {
@@ -22,11 +17,7 @@ pub fn run(data: &[u8]) {
     let table: Vec<(Method, &str)> = table.lines().take(24).filter_map(line).collect();
     let pass = data.first().is_some_and(|byte| byte % 2 == 1);
     let options = RouterOptions {
-        pass_unknown: if pass {
-            vec!["shop".into()]
-        } else {
-            Vec::new()
-        },
+        pass_unknown: if pass { vec!["shop".into()] } else { Vec::new() },
         passthrough: Vec::new(),
     };
     let Ok(router) = Router::build(&routes(&table), &options) else {
@@ -34,11 +25,8 @@ pub fn run(data: &[u8]) {
     };
     for (method, path) in requests.lines().take(24).filter_map(line) {
         let found = router.find(&method, path, &HeaderMap::new());
-        let fitting: Vec<u32> = (0..)
-            .zip(&table)
-            .filter(|(_, (_, t))| fits(t, path))
-            .map(|(index, _)| index)
-            .collect();
+        let fitting: Vec<u32> =
+            (0..).zip(&table).filter(|(_, (_, t))| fits(t, path)).map(|(index, _)| index).collect();
         check(&table, &method, path, found, &fitting, pass);
     }
 }
@@ -57,30 +45,15 @@ fn check(
     };
     match found {
         Match::Operation(operation) => {
-            assert!(
-                fitting.contains(&operation.index),
-                "{path:?} is no {}",
-                operation.template
-            );
-            assert!(
-                answers(&operation.index),
-                "{method} got {}",
-                operation.method
-            );
+            assert!(fitting.contains(&operation.index), "{path:?} is no {}", operation.template);
+            assert!(answers(&operation.index), "{method} got {}", operation.method);
         }
         Match::Options { .. } => assert_eq!(method, Method::OPTIONS),
         Match::MethodNotAllowed { allow } => {
-            assert!(
-                !fitting.is_empty() && !fitting.iter().any(answers),
-                "{method} {path:?}"
-            );
+            assert!(!fitting.is_empty() && !fitting.iter().any(answers), "{method} {path:?}");
             let allow = allow.to_string();
             for index in fitting {
-                assert!(
-                    allow
-                        .split(", ")
-                        .any(|m| m == table[*index as usize].0.as_str())
-                );
+                assert!(allow.split(", ").any(|m| m == table[*index as usize].0.as_str()));
             }
         }
         Match::Unknown { .. } => {
@@ -98,19 +71,16 @@ fn line(text: &str) -> Option<(Method, &str)> {
 }
 
 fn routes(table: &[(Method, &str)]) -> Routes {
-    let operations = table
-        .iter()
-        .enumerate()
-        .map(|(index, (method, template))| OperationRoute {
-            id: format!("op{index}"),
-            method: method.to_string(),
-            template: (*template).to_owned(),
-            security: Security::Public,
-            cost: 1,
-            body_bytes_max: None,
-            total_timeout_ms: None,
-            summary: None,
-        });
+    let operations = table.iter().enumerate().map(|(index, (method, template))| OperationRoute {
+        id: format!("op{index}"),
+        method: method.to_string(),
+        template: (*template).to_owned(),
+        security: Security::Public,
+        cost: 1,
+        body_bytes_max: None,
+        total_timeout_ms: None,
+        summary: None,
+    });
     Routes::new(vec![ServiceRoutes {
         service: "shop".into(),
         version: None,

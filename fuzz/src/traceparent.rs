@@ -5,10 +5,7 @@ use plimsoll_telemetry::{TRACESTATE_BYTES_MAX, TraceContext, tracestate_passes};
 
 /// Feeds the parser.
 pub fn run(data: &[u8]) {
-    let cut = data
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .unwrap_or(data.len());
+    let cut = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (parent, state) = data.split_at(cut);
     let read = TraceContext::parse(parent);
     if let Some(context) = read {
@@ -18,19 +15,11 @@ pub fn run(data: &[u8]) {
             parent.len() >= written.len() && &parent[3..35] == context.trace_id().hex().as_slice()
         );
         assert_eq!(&written[3..52], &parent[3..52], "an id changed");
-        assert_eq!(
-            TraceContext::parse(&written),
-            Some(context),
-            "what is written does not read"
-        );
+        assert_eq!(TraceContext::parse(&written), Some(context), "what is written does not read");
         let child = context.child(7, true);
         assert!(child.trace_id() == context.trace_id() && child.sampled());
     } else {
-        assert!(
-            !plainly_right(parent),
-            "refused: {:?}",
-            String::from_utf8_lossy(parent)
-        );
+        assert!(!plainly_right(parent), "refused: {:?}", String::from_utf8_lossy(parent));
     }
     if tracestate_passes(read.is_some(), state) {
         assert!(read.is_some() && state.len() <= TRACESTATE_BYTES_MAX);

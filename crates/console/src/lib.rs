@@ -2,8 +2,8 @@
 //! CSV, `/metrics`, `/healthz`, `/readyz`.
 //!
 //! Nothing here changes anything: there is no route that takes more than a question. It knows the
-//! edge only through [`Source`], and it is served on loopback, to requests that name loopback; bound
-//! elsewhere it answers `/healthz` and `/readyz` and nothing more, until there is a sign-in.
+//! edge only through [`Source`], and it is served on loopback, to requests that name loopback;
+//! bound elsewhere it answers `/healthz` and `/readyz` and nothing more, until there is a sign-in.
 
 mod csv;
 mod guard;

@@ -68,7 +68,8 @@ fn head(asked: Asked) -> Markup {
                 span.quiet { "Window" }
                 @for window in WINDOWS {
                     @let here = window == asked.window;
-                    a href=(query("/", Asked { window, ..asked })) aria-current=[here.then_some("true")] {
+                    @let there = query("/", Asked { window, ..asked });
+                    a href=(there) aria-current=[here.then_some("true")] {
                         (span(window))
                     }
                 }

@@ -162,8 +162,8 @@ where
         .map_err(Into::into)
 }
 
-/// No pings: they would wake a phone's radio for nothing. A client that is gone shows when an answer
-/// is not taken (`guard`), and an idle connection is closed after `keep_alive`.
+/// No pings: they would wake a phone's radio for nothing. A client that is gone shows when an
+/// answer is not taken (`guard`), and an idle connection is closed after `keep_alive`.
 async fn serve_h2<S>(context: Arc<ConnContext>, io: Guarded<S>, bounds: Bounds) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -23,8 +23,8 @@ Made from `crates/telemetry/src/names.rs`: write with
   punctuation nor space becomes `_`. Nothing said is `unknown`.
 - **A series that was idle for an hour** is forgotten and starts again at zero.
 - **The objective** (`telemetry.objective_latency`, 300 ms by default) is a bucket boundary, so
-  `le=\"0.3\"` is exact. `plimsoll_requests_within_objective_total` leaves out server errors (5xx): a
-  fast error is not a good answer.
+  `le=\"0.3\"` is exact. `plimsoll_requests_within_objective_total` leaves out server errors (5xx):
+  a fast error is not a good answer.
 - **Status classes** that never occurred have no line.
 - Quantiles on the console come from finer buckets (at most 25 % wide, interpolated) than the ones
   exposed here.

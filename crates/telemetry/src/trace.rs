@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-/// The longest `tracestate` passed on, in bytes. The specification asks for 512 at least (§3.3.1.5).
+/// The longest `tracestate` passed on, in bytes. The specification asks for 512 at least
+/// (§3.3.1.5).
 pub const TRACESTATE_BYTES_MAX: usize = 512;
 /// The most members of a `tracestate` (§3.3.1.1).
 const TRACESTATE_MEMBERS_MAX: usize = 32;

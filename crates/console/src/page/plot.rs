@@ -134,10 +134,11 @@ impl Plot<'_> {
                             path.limit d=(across(std::iter::once(scale.height(limit.at)))) {}
                         }
                         @for line in self.lines {
+                            @let drawn = |second: &Second| line.drawn(second);
                             @if line.filled {
-                                path.area d=(path(history, |second| line.drawn(second), scale, true)) {}
+                                path.area d=(path(history, drawn, scale, true)) {}
                             }
-                            path.(line.class) d=(path(history, |second| line.drawn(second), scale, false)) {}
+                            path.(line.class) d=(path(history, drawn, scale, false)) {}
                         }
                     }
                     ol.x aria-hidden="true" { li { "5 min ago" } li { "2½ min" } li { "now" } }

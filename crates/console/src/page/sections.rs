@@ -125,7 +125,9 @@ pub(super) fn traffic(view: &View) -> Markup {
                 div {
                     dt { "Server errors" }
                     dd.bad[total.error_share >= ERRORS_MARKED] {
-                        @if total.error_share >= ERRORS_MARKED { span title="1 % or more" { "▲ " } }
+                        @if total.error_share >= ERRORS_MARKED {
+                            span title="1 % or more" { "▲ " }
+                        }
                         b { (percent(total.error_share)) } " %"
                     }
                     dd.of { "5xx; 4xx " (percent(total.client_error_share)) " %" }
@@ -143,8 +145,9 @@ fn quantile(name: &str, seconds: Option<f64>, objective: Option<f64>) -> Markup 
             dd { b { (ms(seconds)) } " ms" }
             @match (against, objective) {
                 (Some(share), _) => dd.of.(Level::of(share).class()) {
-                    (gauge(share, &format!("p95 against the objective: {}", Level::of(share).word())))
-                    (Level::of(share).word())
+                    @let word = Level::of(share).word();
+                    (gauge(share, &format!("p95 against the objective: {word}")))
+                    (word)
                 },
                 (None, Some(_)) => dd.of { "no request" },
                 (None, None) => dd.of { "all operations" },

@@ -285,7 +285,11 @@ fn route(row: &RouteRow) -> Markup {
             td.word { (row.service) }
             td.word { (row.security) }
             td.wide {
-                @if row.limits.is_empty() { span.quiet { "none" } } @else { (row.limits.join(", ")) }
+                @if row.limits.is_empty() {
+                    span.quiet { "none" }
+                } @else {
+                    (row.limits.join(", "))
+                }
             }
             td.n { (row.cost) }
             td.n { (row.body_bytes_max.map_or(NONE.into(), bytes)) }

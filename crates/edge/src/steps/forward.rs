@@ -64,7 +64,9 @@ pub(crate) async fn forward(
     let streams = matches!(route, Route::Passthrough(_));
     let client_upgrade = match facts.upgrade {
         // HTTP/1.0 cannot upgrade; the field means nothing there (RFC 9110 §7.8).
-        Some(Upgrade::WebSocket) if head.version == Version::HTTP_11 => Some(allowed_upgrade(route, &mut head)?),
+        Some(Upgrade::WebSocket) if head.version == Version::HTTP_11 => {
+            Some(allowed_upgrade(route, &mut head)?)
+        }
         _ => None,
     };
     prepare_head(config, exchange, service, facts, &mut head)?;

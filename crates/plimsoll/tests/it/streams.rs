@@ -26,7 +26,7 @@ kinds = ["grpc"]
 "#;
 
 /// Half a second is all that an ordinary exchange may take.
-const SHORT: &str = "[service.timeouts]\ntotal = \"500ms\"\nfirst_byte = \"10s\"\n";
+const SHORT: &str = "[service.timeouts]\ntotal = \"500ms\"\n";
 
 fn scene() -> Scene {
     Scene::open("", SHORT, PASSTHROUGH)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use plimsoll_testkit::{BodyDigest, Outcome, RawClient, expected_body};
 
 use super::tools::{
-    HandOrigin, SECOND, drain, eventually, narrow_stream, pour, read_head, settled,
+    HandOrigin, SECOND, drain, eventually, gauge_settles, narrow_stream, pour, read_head, settled,
 };
 use crate::scene::{Scene, open_manifest};
 
@@ -108,9 +108,7 @@ fn freed(scene: &Scene, id: &str, outcome: &Outcome) {
     });
     let seen = scene.origin.log().with_id(id);
     assert_eq!((seen.len(), &seen[0].outcome), (1, outcome), "{id}");
-    eventually("no request is in flight", 3 * SECOND, || {
-        scene.edge.metric("plimsoll_requests_in_flight").unwrap() == Some(0.0)
-    });
+    gauge_settles(&scene.edge, "plimsoll_requests_in_flight", 0.0, 3 * SECOND);
 }
 
 fn reached(scene: &Scene, id: &str) {

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use plimsoll_base::{Clock as _, Nanos, SystemClock};
-use plimsoll_testkit::loopback_listener;
+use plimsoll_testkit::{Plimsoll, loopback_listener};
 use socket2::{Domain, Socket, Type};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -40,6 +40,29 @@ pub(crate) fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -
         assert!(watch.read() < within, "not within {within:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The same in a test whose own client must go on meanwhile.
+pub(crate) async fn eventually_async(
+    what: &str,
+    within: Duration,
+    mut holds: impl FnMut() -> bool,
+) {
+    let watch = Watch::start();
+    while !holds() {
+        assert!(watch.read() < within, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until a gauge shows `value`. Gauges are brought up to date once a second, so a reading
+/// counts only when that has happened since this was called.
+#[track_caller]
+pub(crate) fn gauge_settles(edge: &Plimsoll, gauge: &str, value: f64, within: Duration) {
+    std::thread::sleep(Duration::from_millis(1_100));
+    eventually(&format!("{gauge} is {value}"), within, || {
+        edge.metric(gauge).unwrap() == Some(value)
+    });
 }
 
 /// Waits until a count stands still for `quiet` and says where.

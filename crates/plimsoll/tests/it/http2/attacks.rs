@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::bodies::tools::{SECOND, Watch, eventually};
+use crate::bodies::tools::{SECOND, Watch, eventually, gauge_settles};
 use crate::scene::Scene;
 
 const DATA: u8 = 0;
@@ -129,9 +129,7 @@ impl Before {
         println!("{what}: grown by {} KiB", growth >> 10);
         assert!(growth < GROWTH_MAX, "{what}: grown by {growth} bytes");
         assert_eq!(self.scene.ask("GET", "/x", &[]).status, 200, "{what}");
-        eventually("nothing is in flight", 5 * SECOND, || {
-            self.scene.edge.metric("plimsoll_requests_in_flight").unwrap() == Some(0.0)
-        });
+        gauge_settles(&self.scene.edge, "plimsoll_requests_in_flight", 0.0, 5 * SECOND);
     }
 }
 

@@ -1,4 +1,5 @@
-//! A client of HTTP/2 on the `h2` crate, which shows what libraries hide: trailers, windows, resets.
+//! A client of HTTP/2 on the `h2` crate, which shows what libraries hide: trailers, windows,
+//! resets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -94,11 +95,6 @@ impl Client {
         fields: &[(&str, &str)],
     ) -> Result<Answer, h2::Error> {
         self.request(get(path, fields), None).await
-    }
-
-    /// Another handle on the same connection, for a task of its own.
-    pub(crate) fn sender(&self) -> SendRequest<Bytes> {
-        self.sender.clone()
     }
 
     /// How the connection ended.

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::task::JoinSet;
 
 use super::client::{Client, get, read};
-use crate::bodies::tools::{SECOND, Watch, eventually};
+use crate::bodies::tools::{SECOND, Watch, eventually_async};
 use crate::scene::Scene;
 use crate::slow::{TlsScene, client_config};
 
@@ -108,7 +108,10 @@ async fn one_stream_more_than_allowed_waits_for_its_turn() {
 #[tokio::test]
 async fn a_stream_that_stands_still_holds_up_no_other() {
     let scene = Scene::open("", "", "");
-    let mut client = Client::connect(scene.edge.addr()).await;
+    // The unread stream may fill its own window, not the connection's, which is the client's to give.
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(256 * 1024).initial_connection_window_size(1 << 20);
+    let mut client = Client::with(scene.edge.addr(), &builder).await;
     let (never, _never) = client.open(get("/x", &[("x-script", "never")]), true).await.unwrap();
     let large = get("/x", &[("x-script", "body=10000000")]);
     let (unread, _unread) = client.open(large, true).await.unwrap();
@@ -133,25 +136,19 @@ async fn a_stream_that_is_reset_frees_the_service_and_nothing_else() {
     eventually_seen(&scene, "reset").await;
     stream.send_reset(h2::Reason::CANCEL);
     drop((response, stream));
-    for _ in 0..300 {
-        if scene.origin.log().connections_open() == 0 {
-            break;
-        }
-        tokio::time::sleep(SECOND / 100).await;
-    }
-    assert_eq!(scene.origin.log().connections_open(), 0);
+    eventually_async("the service is freed", 3 * SECOND, || {
+        scene.origin.log().connections_open() == 0
+    })
+    .await;
     assert_eq!(scene.origin.log().with_id("reset")[0].outcome, Outcome::AsScripted);
     assert_eq!(client.get("/x", &[]).await.unwrap().status, 200);
 }
 
 async fn eventually_seen(scene: &Scene, id: &str) {
-    for _ in 0..300 {
-        if !scene.origin.log().with_id(id).is_empty() {
-            return;
-        }
-        tokio::time::sleep(SECOND / 100).await;
-    }
-    panic!("{id} never reached the service");
+    eventually_async("the request reaches the service", 3 * SECOND, || {
+        !scene.origin.log().with_id(id).is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -177,10 +174,11 @@ async fn a_drain_lets_streams_finish_and_says_that_no_more_are_taken() {
     let ended = tokio::time::timeout(5 * SECOND, client.ended()).await.expect("the end in time");
     ended.unwrap();
     let mut status = None;
-    eventually("the process ends by itself", 10 * SECOND, || {
+    eventually_async("the process ends by itself", 10 * SECOND, || {
         status = scene.edge.wait(Duration::ZERO).unwrap();
         status.is_some()
-    });
+    })
+    .await;
     assert!(status.unwrap().success(), "{status:?}");
     assert_eq!(scene.origin.log().requests(), 20);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use plimsoll_testkit::{Outcome, RawClient};
 
 use super::TlsScene;
-use crate::bodies::tools::{SECOND, Watch, eventually, narrow_stream};
+use crate::bodies::tools::{SECOND, Watch, eventually, gauge_settles, narrow_stream};
 use crate::scene::Scene;
 
 const EDGE: &str = "write_stall_timeout = \"800ms\"";
@@ -66,10 +66,7 @@ fn unread_small_answers_do_not_hold_a_connection_either() {
             break;
         }
     }
-    let gone = |edge: &plimsoll_testkit::Plimsoll| {
-        edge.metric("plimsoll_connections_open").unwrap() == Some(0.0)
-    };
-    eventually("the plain connection is cut off", 15 * SECOND, || gone(&plain.edge));
+    gauge_settles(&plain.edge, "plimsoll_connections_open", 0.0, 15 * SECOND);
     drop(client);
 
     let secure = TlsScene::start(EDGE, "");
@@ -80,6 +77,6 @@ fn unread_small_answers_do_not_hold_a_connection_either() {
             break;
         }
     }
-    eventually("the TLS connection is cut off", 15 * SECOND, || gone(&secure.edge));
+    gauge_settles(&secure.edge, "plimsoll_connections_open", 0.0, 15 * SECOND);
     drop(client);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use plimsoll_testkit::{Outcome, RawClient, RawResponse};
 
 use super::{PASSTHROUGH, scene};
-use crate::bodies::tools::{HandOrigin, SECOND, Watch, eventually, read_head};
+use crate::bodies::tools::{HandOrigin, SECOND, Watch, eventually, gauge_settles, read_head};
 use crate::scene::{Scene, open_manifest};
 
 fn open(scene: &Scene, path: &str, fields: &str) -> (RawClient, RawResponse) {
@@ -102,9 +102,7 @@ fn a_client_that_leaves_a_stream_frees_the_service() {
                 scene.origin.log().with_id(id)[0].outcome == Outcome::Broken
             });
         } else {
-            eventually("the request is over", 3 * SECOND, || {
-                scene.edge.metric("plimsoll_requests_in_flight").unwrap() == Some(0.0)
-            });
+            gauge_settles(&scene.edge, "plimsoll_requests_in_flight", 0.0, 3 * SECOND);
         }
     }
 }

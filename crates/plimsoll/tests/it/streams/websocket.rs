@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{PASSTHROUGH, scene};
-use crate::bodies::tools::{HandOrigin, SECOND, Watch, eventually};
+use crate::bodies::tools::{HandOrigin, SECOND, Watch, eventually_async};
 use crate::scene::{Scene, open_manifest};
 
 type Socket = WebSocketStream<TcpStream>;
@@ -87,9 +87,10 @@ async fn a_close_goes_through_in_order_from_the_clients_side() {
     assert_eq!(next(&mut socket).await, Message::Close(Some(frame)));
     let after = tokio::time::timeout(5 * SECOND, socket.next()).await.expect("the end in time");
     assert!(after.is_none(), "{after:?}");
-    eventually("the service's connection ends", 2 * SECOND, || {
+    eventually_async("the service's connection ends", 2 * SECOND, || {
         scene.origin.log().connections_open() == 0
-    });
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -120,9 +121,10 @@ async fn a_client_that_vanishes_frees_the_service() {
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         }
         drop(stream);
-        eventually("the service's connection ends", 2 * SECOND, || {
+        eventually_async("the service's connection ends", 2 * SECOND, || {
             scene.origin.log().connections_open() == 0
-        });
+        })
+        .await;
     }
 }
 
@@ -163,8 +165,10 @@ async fn an_open_conversation_lasts_until_the_drain_deadline_and_no_longer() {
     scene.edge.signal(rustix::process::Signal::TERM).unwrap();
     tokio::time::sleep(SECOND / 2).await;
     exchange(&mut socket, Message::text("while it drains")).await;
-    let ended = scene.edge.wait(5 * SECOND).unwrap();
-    assert!(ended.is_some(), "the tunnel must not hold the process past the deadline");
+    eventually_async("the tunnel does not hold the process past the deadline", 5 * SECOND, || {
+        scene.edge.wait(Duration::ZERO).unwrap().is_some()
+    })
+    .await;
     let after = tokio::time::timeout(5 * SECOND, socket.next()).await.expect("the end in time");
     assert!(after.is_none_or(|message| message.is_err()));
 }

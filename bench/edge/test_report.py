@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 from types import SimpleNamespace
 
-from edgebench import report
+from edgebench import profile, report
 
 
 def results(**rounds):
@@ -78,6 +78,15 @@ class Markdown(unittest.TestCase):
             report.write_markdown(path, "new")
             report.write_markdown(path, "newer")
             self.assertEqual(path.read_text(), f"above\n{begin}\nnewer\n{end}\nbelow\n")
+
+
+class Profile(unittest.TestCase):
+    def test_what_a_callee_spent_is_counted_once(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "callgrind.1"
+            path.write_text("events: Ir\nfn=(1) main\n5 30\ncfn=(2) work\ncalls=3 9\n7 600\n"
+                            "+2 10\n\nfn=(2)\n9 600\nsummary: 640\n")
+            self.assertEqual(profile.functions(path, 10), [("work", 60.0), ("main", 4.0)])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from .profile import functions
+
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -75,32 +77,42 @@ def metered(peer, out, perf):
     out["instr_k"] = kernel / requests if kernel is not None else None
 
 
-def callgrind(peer, load, valgrind, seconds, connections=64):
-    """User instructions per request, counted one by one on a simulated processor.
+def callgrind(peer, load, valgrind, seconds, connections=32):
+    """User instructions per request, counted one by one on a simulated processor, and whose.
 
-    The proxy runs alone, dozens of times slower, and is asked by the same load. Counters are
-    written out and reset before and after, so that start-up does not count.
+    The proxy runs dozens of times slower and is asked by the same load. Counts are written out and
+    reset between three loads: one to settle, a short one and a longer one. The difference of the
+    last two is free of start-up, of making connections and of what was in flight at the end.
+    Counts do not depend on time, so other programs may run beside it.
     """
     out = peer.dir() / "callgrind"
     for old in peer.dir().glob("callgrind*"):
         old.unlink()
     wrapper = [valgrind, "--tool=callgrind", "--quiet", f"--callgrind-out-file={out}",
                "--trace-children=no"]
-    peer.start(wrapper, patience=60)
+    peer.start(wrapper, patience=90)
     try:
-        load.closed(peer.port, connections, 1)
+        settled = load.closed(peer.port, connections, 2)
+        while settled["requests"] < 3 * load.few_tokens:
+            settled["requests"] += load.closed(peer.port, connections, 2)["requests"] or 1
         dump(peer.pid())
-        answered = load.closed(peer.port, connections, seconds)
-        dump(peer.pid())
-        if peer.fault() or answered["bad"]:
+        runs = []
+        for length in (1, seconds):
+            runs.append(load.closed(peer.port, connections, length))
+            dump(peer.pid())
+        if peer.fault() or any(run["bad"] for run in runs):
             raise RuntimeError(f"{peer.name} failed under valgrind")
     finally:
         peer.stop()
         peer.cut_log()
-    totals = [total(f) for f in sorted(peer.dir().glob("callgrind.*"), key=number)]
-    if len(totals) < 2:
+    counts = sorted(peer.dir().glob("callgrind.*"), key=number)
+    totals = [total(f) for f in counts]
+    if len(totals) < 3:
         raise RuntimeError(f"{peer.name}: valgrind wrote {len(totals)} counts")
-    return totals[1] / max(answered["requests"], 1)
+    more = runs[1]["requests"] - runs[0]["requests"]
+    if more < 200:
+        raise RuntimeError(f"{peer.name}: only {more} requests to count by")
+    return (totals[2] - totals[1]) / more, functions(counts[2], max(runs[1]["requests"], 1))
 
 
 def number(path):

@@ -35,7 +35,9 @@ def free_port():
 
 
 def pinned(core):
-    return lambda: os.sched_setaffinity(0, {core})
+    """Pins a child to a core; to none where `core` is `None`."""
+    cores = range(os.cpu_count()) if core is None else {core}
+    return lambda: os.sched_setaffinity(0, cores)
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Bench:
 
     upstream: int
     dir: Path
-    core: int
+    core: int | None
     tokens: list
     programs: dict
     extra: dict = field(default_factory=dict)

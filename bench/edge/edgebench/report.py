@@ -20,7 +20,7 @@ class Results:
     def __init__(self, peers):
         self.peers = {peer.name: peer for peer in peers}
         self.rounds = {"c64": {}, "c8": {}, "open": {}}
-        self.counted = {}
+        self.counted, self.profiles = {}, {}
         self.idle = {}
         self.skipped = []
         self.notes = []

@@ -127,6 +127,12 @@ impl Deadline {
         self.0.since(now)
     }
 
+    /// The same, so much later.
+    #[must_use]
+    pub fn later(self, by: Duration) -> Deadline {
+        Deadline(self.0.plus(by))
+    }
+
     /// The earlier of two.
     #[must_use]
     pub fn earlier(self, other: Deadline) -> Deadline {

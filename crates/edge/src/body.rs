@@ -1,26 +1,83 @@
 //! Bodies on their way through: what the client sends, within its limits, and what it is answered.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use plimsoll_base::{Deadline, Nanos, SharedClock};
+use plimsoll_base::{Nanos, SharedClock};
+use plimsoll_http_kit::hygiene::strip_trailers;
 
 use crate::guard::LazyTimer;
 use crate::record::Finish;
+use crate::stall;
 use crate::upstream::Pooled;
+
+/// How much of a refused request's body is read, bytes, and how often it is looked at, so that the
+/// connection can carry the next request. More costs more than a new connection.
+const READ_OFF_BYTES_MAX: usize = 64 * 1024;
+const READ_OFF_LOOKS_MAX: usize = 8;
+
+/// A request's body that nobody has asked for yet.
+pub(crate) struct Unasked {
+    incoming: Option<Incoming>,
+    /// The client sends it only once it is told to (`Expect: 100-continue`).
+    waits: bool,
+}
+
+impl Unasked {
+    pub(crate) fn new(incoming: Incoming, headers: &HeaderMap) -> Self {
+        let waits = !incoming.is_end_stream() && headers.contains_key(header::EXPECT);
+        Self { incoming: Some(incoming), waits }
+    }
+
+    /// The body, for whoever passes it on.
+    pub(crate) fn take(&mut self) -> Option<Incoming> {
+        self.incoming.take()
+    }
+
+    /// Once the answer is decided: true when the next request can follow on the connection although
+    /// nobody took this body, because there is none, or it was small and here already.
+    pub(crate) async fn settle(self) -> bool {
+        let Some(mut incoming) = self.incoming else { return true };
+        let mut left = READ_OFF_BYTES_MAX;
+        for _ in 0..READ_OFF_LOOKS_MAX {
+            if incoming.is_end_stream() {
+                return true;
+            }
+            if self.waits {
+                // To ask for it would be to tell the client to send it.
+                return false;
+            }
+            match poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await {
+                Poll::Pending => tokio::task::yield_now().await,
+                Poll::Ready(None) => return true,
+                Poll::Ready(Some(Err(_broken))) => return false,
+                Poll::Ready(Some(Ok(frame))) => {
+                    match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                        Some(rest) => left = rest,
+                        None => return false,
+                    }
+                }
+            }
+        }
+        false
+    }
+}
 
 /// What became of a request's body, seen from outside while it is being sent.
 #[derive(Debug, Default)]
 pub(crate) struct InboundState {
     outcome: AtomicU8,
     bytes: AtomicU64,
+    ended: AtomicU64,
 }
 
 /// How far a request's body has come.
@@ -52,6 +109,18 @@ impl InboundState {
     /// Bytes passed on so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When all of it had been passed on; zero before.
+    pub(crate) fn ended(&self) -> Nanos {
+        Nanos(self.ended.load(Ordering::Relaxed))
+    }
+
+    fn complete(&self, now: Nanos) {
+        if self.outcome() == InboundOutcome::Underway {
+            self.ended.store(now.0, Ordering::Relaxed);
+            self.set(InboundOutcome::Complete);
+        }
     }
 
     fn set(&self, outcome: InboundOutcome) {
@@ -89,13 +158,13 @@ pub(crate) struct InboundLimits {
 impl InboundBody {
     /// Wraps a body; `None` for the state when there is nothing to send.
     pub(crate) fn new(
-        incoming: Incoming,
+        incoming: Option<Incoming>,
         limits: InboundLimits,
         clock: &SharedClock,
     ) -> (Self, Option<Arc<InboundState>>) {
-        if incoming.is_end_stream() {
+        let Some(incoming) = incoming.filter(|incoming| !incoming.is_end_stream()) else {
             return (Self::Empty, None);
-        }
+        };
         let state = Arc::new(InboundState::default());
         let streamed = Streamed {
             incoming,
@@ -127,7 +196,7 @@ impl Streamed {
         self.waiting_since = None;
         match polled {
             None => {
-                self.state.set(InboundOutcome::Complete);
+                self.state.complete(self.clock.now());
                 Poll::Ready(None)
             }
             Some(Err(error)) => {
@@ -135,14 +204,18 @@ impl Streamed {
                 Poll::Ready(Some(Err(io::Error::other(error))))
             }
             Some(Ok(frame)) => {
+                let Some(frame) = without_forged_trailers(frame) else {
+                    self.state.complete(self.clock.now());
+                    return Poll::Ready(None);
+                };
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                 let Some(left) = self.left.checked_sub(bytes) else {
                     return self.fail(InboundOutcome::TooLarge, io::ErrorKind::FileTooLarge);
                 };
                 self.left = left;
                 self.state.bytes.fetch_add(bytes, Ordering::Relaxed);
-                if self.incoming.is_end_stream() {
-                    self.state.set(InboundOutcome::Complete);
+                if self.incoming.is_end_stream() || frame.is_trailers() {
+                    self.state.complete(self.clock.now());
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -153,6 +226,18 @@ impl Streamed {
         self.state.set(outcome);
         Poll::Ready(Some(Err(kind.into())))
     }
+}
+
+/// The frame as it may be passed on: trailers without what frames, routes, authenticates or
+/// identifies. `None` for trailers of which nothing is left, so that the body simply ends.
+fn without_forged_trailers(mut frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    if let Some(trailers) = frame.trailers_mut() {
+        strip_trailers(trailers);
+        if trailers.is_empty() {
+            return None;
+        }
+    }
+    Some(frame)
 }
 
 impl Body for InboundBody {
@@ -193,21 +278,31 @@ pub(crate) enum AnswerBody {
 /// back to its pool; whatever happens, the request is recorded once, when this is dropped.
 pub(crate) struct UpstreamBody {
     incoming: Incoming,
+    /// What is left of a piece that was too large to be handed on at once.
+    rest: Bytes,
+    piece_max: usize,
+    /// The end has been seen; a body without a length does not know by itself that it has ended.
+    ended: bool,
     connection: Option<Pooled>,
     request: Option<Arc<InboundState>>,
     finish: Box<Finish>,
-    deadline: Option<Deadline>,
+    left: Option<Duration>,
     idle: Duration,
     waiting_since: Option<Nanos>,
     timer: LazyTimer,
     clock: SharedClock,
 }
 
+/// The most of an answer that an HTTP/2 stream takes at once, bytes: it waits there until the client
+/// opens its window, and a client that takes so much in `write_stall_timeout` is alive.
+const H2_PIECE_MAX: usize = 16 * 1024;
+
 /// Time limits while an answer's body is passed on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AnswerLimits {
-    /// The request's deadline; `None` for streams.
-    pub(crate) deadline: Option<Deadline>,
+    /// How long the service may still be waited for, all pauses together; `None` for streams. What
+    /// the client takes to read is its own affair.
+    pub(crate) left: Option<Duration>,
     /// The longest pause of the service.
     pub(crate) idle: Duration,
 }
@@ -223,10 +318,16 @@ impl UpstreamBody {
     ) -> Self {
         Self {
             incoming,
+            rest: Bytes::new(),
+            piece_max: match finish.exchange.version {
+                Version::HTTP_2 => H2_PIECE_MAX,
+                _ => usize::MAX,
+            },
+            ended: false,
             connection,
             request,
             finish,
-            deadline: limits.deadline,
+            left: limits.left,
             idle: limits.idle,
             waiting_since: None,
             timer: LazyTimer::default(),
@@ -235,13 +336,16 @@ impl UpstreamBody {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled<io::Error> {
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            return Poll::Ready(Some(Ok(self.piece(rest))));
+        }
         let polled = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => {
                 let now = self.clock.now();
                 let since = *self.waiting_since.get_or_insert(now);
-                let idle_at = since.plus(self.idle);
-                let at = self.deadline.map_or(idle_at, |d| idle_at.min(now.plus(d.left(now))));
+                let at = since.plus(self.left.map_or(self.idle, |left| left.min(self.idle)));
                 if self.timer.expired(at, &self.clock, cx) {
                     self.finish.cut_by_edge();
                     return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
@@ -249,18 +353,40 @@ impl UpstreamBody {
                 return Poll::Pending;
             }
         };
-        self.waiting_since = None;
+        if let Some(since) = self.waiting_since.take()
+            && let Some(left) = &mut self.left
+        {
+            *left = left.saturating_sub(self.clock.now().since(since));
+        }
         Poll::Ready(match polled {
-            Some(Ok(frame)) => {
-                self.finish.sent(frame.data_ref().map_or(0, Bytes::len));
-                Some(Ok(frame))
-            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => Some(Ok(self.piece(data))),
+                Err(trailers) => {
+                    self.ended = true;
+                    without_forged_trailers(trailers).map(Ok)
+                }
+            },
             Some(Err(error)) => {
                 self.finish.cut_by_upstream();
                 Some(Err(io::Error::other(error)))
             }
-            None => None,
+            None => {
+                self.ended = true;
+                None
+            }
         })
+    }
+
+    fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        if data.len() > self.piece_max {
+            self.rest = data.split_off(self.piece_max);
+        }
+        self.finish.sent(data.len());
+        Frame::data(data)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.rest.is_empty() && (self.ended || self.incoming.is_end_stream())
     }
 
     fn request_sent(&self) -> bool {
@@ -270,7 +396,7 @@ impl UpstreamBody {
 
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
-        if self.incoming.is_end_stream() {
+        if self.is_whole() {
             self.finish.complete();
             if self.request_sent()
                 && let Some(connection) = self.connection.take()
@@ -293,11 +419,13 @@ impl Body for AnswerBody {
                     finish.sent(bytes.as_ref().map_or(0, Bytes::len));
                     finish.complete();
                 }
+                stall::note_polled(true);
                 Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
             Self::Upstream(body) => {
-                let polled = ready!(body.poll(cx));
-                Poll::Ready(polled)
+                let polled = body.poll(cx);
+                stall::note_polled(polled.is_ready());
+                polled
             }
         }
     }
@@ -305,7 +433,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(bytes, _) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Upstream(body) => body.incoming.is_end_stream(),
+            Self::Upstream(body) => body.is_whole(),
         }
     }
 

@@ -112,7 +112,7 @@ impl Bounds {
             body_idle: edge.body_idle_timeout.0,
             write_stall: edge.write_stall_timeout.0,
             http2_streams_max: edge.http2_streams_max,
-            headers_max: usize::from(edge.headers_max).saturating_mul(2),
+            headers_max: usize::from(edge.headers_max),
             header_bytes_max: header_bytes.saturating_add(HEAD_SLACK),
             body_bytes_max: edge.body_bytes_max.0,
         }
@@ -131,6 +131,8 @@ pub(crate) struct Service {
     pub(crate) release: Release,
     pub(crate) timeouts: Timeouts,
     pub(crate) total_timeout: Duration,
+    pool: PoolLimits,
+    ejection: Ejection,
     /// What `Host` says where the client gave none.
     pub(crate) authority: HeaderValue,
     /// The version prefix that is taken off before the request is sent.
@@ -218,6 +220,16 @@ impl Config {
             upstream_tls,
             manifest: manifest.clone(),
         })
+    }
+
+    /// Tells the URLs that were taken over what the manifest says of them now. Once it is in force,
+    /// not while it may still be refused.
+    pub(crate) fn apply(&self) {
+        for service in &self.services {
+            for endpoint in &service.release.endpoints {
+                endpoint.reconfigure(service.pool, service.ejection);
+            }
+        }
     }
 
     pub(crate) fn service(&self, index: u16) -> Option<&Service> {
@@ -316,9 +328,10 @@ fn services(
                 .map(|url| {
                     let given = url.to_string();
                     let known = before
-                        .and_then(|b| b.endpoints().find(|e| e.is_at(&given)).map(Arc::clone));
+                        .and_then(|b| b.services.iter().find(|s| *s.name == *name))
+                        .and_then(|s| s.release.endpoints.iter().find(|e| e.is_at(&given)))
+                        .map(Arc::clone);
                     if let Some(endpoint) = known {
-                        endpoint.reconfigure(limits, ejection);
                         return Ok(endpoint);
                     }
                     let uri: Uri = given.parse().map_err(|_| TargetError::NoHost(given.clone()))?;
@@ -326,7 +339,7 @@ fn services(
                     Endpoint::new(&given, &uri, cores, limits, ejection, tls).map(Arc::new)
                 })
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(|source| ConfigError::Target { service: name, source })?;
+                .map_err(|source| ConfigError::Target { service: name.clone(), source })?;
             let prefix = service.version.as_ref().and_then(|version| version.prefix.as_ref());
             Ok(Service {
                 name: service.name.shared(),
@@ -336,6 +349,8 @@ fn services(
                     first_byte: service.timeouts.first_byte.0,
                 },
                 total_timeout: service.timeouts.total.0,
+                pool: limits,
+                ejection,
                 authority: release
                     .urls
                     .first()

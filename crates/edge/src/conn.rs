@@ -11,29 +11,43 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use plimsoll_http_kit::forwarded::{Peer, Scheme};
-use plimsoll_telemetry::Counter;
+use plimsoll_telemetry::{Counter, SlowClient};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Bounds;
+use crate::connections::Admitted;
 use crate::core::{Core, Phase};
 use crate::guard::{ConnState, GuardLimits, Guarded};
 use crate::refusal::RefusalWriter;
 use crate::stack;
-use crate::tasks::{Executor, Kind};
+use crate::stall::StreamExecutor;
 
 /// What HTTP/2 opens with (RFC 9113 §3.4). Its first three bytes are no method of HTTP/1.1.
 const PREFACE_START: &[u8] = b"PRI";
 
-/// How long to wait before looking again when a client's first bytes do not tell the protocol.
+/// How long to wait before looking again when a client's first bytes do not tell the protocol: at
+/// first, and at most.
 const PEEK_AGAIN: Duration = Duration::from_millis(5);
+const PEEK_AGAIN_MAX: Duration = Duration::from_millis(320);
+
+/// Bytes of answers that the kernel holds of one connection before it has sent them. Without a
+/// bound it takes megabytes, and a slow client looks dead until a third of them has left.
+const UNSENT_MAX: u32 = 128 * 1024;
 
 /// Flow-control windows of HTTP/2 (RFC 9113 §5.2), bytes: what one stream and one connection may
 /// send us before we have passed it on. They bound the memory of an upload whose service is slow.
 const H2_STREAM_WINDOW: u32 = 256 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes by which the library's own bound on a field section lies above ours: what is too large gets
+/// a problem document from us and not a bare status from it.
+const H2_HEADER_SLACK: u32 = 256 * 1024;
+
+/// Header fields that hyper reads without memory of their own; it asks for it once more are allowed.
+const HEADERS_INLINE: usize = 100;
 
 /// Bytes of an answer that wait in a stream for the client.
 const H2_SEND_BUFFER: usize = 64 * 1024;
@@ -44,9 +58,22 @@ pub(crate) struct ConnContext {
     pub(crate) core: Arc<Core>,
     pub(crate) state: Arc<ConnState>,
     pub(crate) peer: Peer,
+    /// The place among the open connections: held by a tunnel, too, after the connection has left
+    /// HTTP.
+    _admitted: Admitted,
+}
+
+/// What is known of a connection before its first request.
+struct Told {
+    multiplexed: bool,
+    secure: bool,
+    admitted: Admitted,
 }
 
 /// Serves a connection that was just accepted, to its end.
+///
+/// Every way it can go is a box of its own, so that a connection takes the memory of the one it
+/// went and not of the largest: what is idle by the ten thousand is plain HTTP/1.1 or says nothing.
 pub(crate) async fn serve(
     core: Arc<Core>,
     stream: TcpStream,
@@ -55,7 +82,7 @@ pub(crate) async fn serve(
 ) {
     let bounds = core.config().bounds;
     let exempt = core.config().is_exempt_from_connection_limit(peer.ip());
-    let _admitted = match core.shared.connections.admit(peer.ip(), exempt, &bounds) {
+    let admitted = match core.shared.connections.admit(peer.ip(), exempt, &bounds) {
         Ok(admitted) => admitted,
         Err(reason) => {
             core.shard.count(Counter::ConnectionRefused(reason));
@@ -66,21 +93,39 @@ pub(crate) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay refused");
     }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_MAX) {
+        tracing::debug!(%error, "bound on unsent bytes refused");
+    }
     let ended = match tls {
-        None => {
-            let prior = tokio::time::timeout(bounds.keep_alive, speaks_http2(&stream)).await;
-            match prior {
-                Ok(Ok(multiplexed)) => serve_http(core, stream, peer, multiplexed, false).await,
-                Ok(Err(error)) => Err(error.into()),
-                Err(_elapsed) => Ok(()),
+        None => match speaks_http2(&stream, &bounds).await {
+            Ok(Ok(multiplexed)) => {
+                Box::pin(serve_http(
+                    core,
+                    stream,
+                    peer,
+                    Told { multiplexed, secure: false, admitted },
+                ))
+                .await
             }
-        }
+            Ok(Err(error)) => Err(error.into()),
+            Err(held) => {
+                core.shard.count(Counter::SlowClientCut(held));
+                Ok(())
+            }
+        },
         Some(config) => {
-            let greeting = TlsAcceptor::from(config).accept(stream);
+            let greeting = Box::pin(TlsAcceptor::from(config).accept(stream));
             match tokio::time::timeout(bounds.header_timeout, greeting).await {
                 Ok(Ok(io)) => {
                     let multiplexed = io.get_ref().1.alpn_protocol() == Some(b"h2");
-                    serve_http(core, io, peer, multiplexed, true).await
+                    Box::pin(serve_http(
+                        core,
+                        io,
+                        peer,
+                        Told { multiplexed, secure: true, admitted },
+                    ))
+                    .await
                 }
                 Ok(Err(error)) => {
                     core.shard.count(Counter::TlsHandshakeFailed);
@@ -98,30 +143,32 @@ pub(crate) async fn serve(
     }
 }
 
-/// Looks at a connection's first bytes without taking them.
-async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+/// Looks at a connection's first bytes without taking them. For the first byte there is as much
+/// time as between two requests, for the others as much as for a head.
+async fn speaks_http2(stream: &TcpStream, bounds: &Bounds) -> Result<io::Result<bool>, SlowClient> {
     let mut first = [0u8; PREFACE_START.len()];
-    loop {
-        let seen = stream.peek(&mut first).await?;
-        if seen == PREFACE_START.len() || seen == 0 {
-            return Ok(first == PREFACE_START);
+    let begun = tokio::time::timeout(bounds.keep_alive, stream.peek(&mut first)).await;
+    let mut seen = match begun {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(error)) => return Ok(Err(error)),
+        Err(_elapsed) => return Err(SlowClient::KeepAlive),
+    };
+    let rest = async {
+        let mut pause = PEEK_AGAIN;
+        while (1..PREFACE_START.len()).contains(&seen) && PREFACE_START.starts_with(&first[..seen])
+        {
+            tokio::time::sleep(pause).await;
+            pause = PEEK_AGAIN_MAX.min(pause * 2);
+            seen = stream.peek(&mut first).await?;
         }
-        if !PREFACE_START.starts_with(&first[..seen]) {
-            return Ok(false);
-        }
-        tokio::time::sleep(PEEK_AGAIN).await;
-    }
+        Ok(first == PREFACE_START)
+    };
+    tokio::time::timeout(bounds.header_timeout, rest).await.map_err(|_elapsed| SlowClient::Header)
 }
 
 type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-async fn serve_http<S>(
-    core: Arc<Core>,
-    io: S,
-    peer: SocketAddr,
-    multiplexed: bool,
-    secure: bool,
-) -> Ended
+async fn serve_http<S>(core: Arc<Core>, io: S, peer: SocketAddr, told: Told) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -132,14 +179,16 @@ where
         header_timeout: bounds.header_timeout,
         write_stall: bounds.write_stall,
     };
-    let guarded = Guarded::new(io, Arc::clone(&state), limits, Arc::clone(&core.clock));
-    let scheme = if secure { Scheme::Https } else { Scheme::Http };
-    let peer = Peer::new(peer.ip(), scheme, &core.config().trusted);
-    let context = Arc::new(ConnContext { core, state, peer });
-    if multiplexed {
-        serve_h2(context, guarded, bounds).await
+    let (clock, shard) = (Arc::clone(&core.clock), Arc::clone(&core.shard));
+    let unflushed = Arc::clone(&core.shared.unflushed);
+    let guarded = Guarded::new(io, Arc::clone(&state), limits, clock, shard, unflushed);
+    let scheme = if told.secure { Scheme::Https } else { Scheme::Http };
+    let peer = Peer::new(peer.ip(), scheme);
+    let context = Arc::new(ConnContext { core, state, peer, _admitted: told.admitted });
+    if told.multiplexed {
+        Box::pin(serve_h2(context, guarded, bounds)).await
     } else {
-        serve_h1(context, guarded, bounds).await
+        Box::pin(serve_h1(context, guarded, bounds)).await
     }
 }
 
@@ -150,11 +199,15 @@ where
     let io = RefusalWriter::new(io, Arc::clone(&context.state));
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(stack::serve(&context, request).await) }
+        // A box, because hyper keeps room for a request's whole future while none is under way.
+        Box::pin(async move { Ok::<_, Infallible>(stack::serve(&context, request).await) })
     });
-    http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    if bounds.headers_max > HEADERS_INLINE {
+        builder.max_headers(bounds.headers_max);
+    }
+    builder
         .header_read_timeout(None)
-        .max_headers(bounds.headers_max)
         .max_header_size(bounds.header_bytes_max)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades()
@@ -170,15 +223,15 @@ where
 {
     context.state.set_multiplexed();
     let mut phase = context.core.phase.clone();
-    let tasks = context.core.tasks.clone();
+    let executor = StreamExecutor::new(&context.core, bounds.write_stall);
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
         async move { Ok::<_, Infallible>(stack::serve(&context, request).await) }
     });
     let header_list_max = u32::try_from(bounds.header_bytes_max).unwrap_or(u32::MAX);
-    let connection = http2::Builder::new(Executor { tasks, kind: Kind::Stream })
+    let connection = http2::Builder::new(executor)
         .max_concurrent_streams(bounds.http2_streams_max)
-        .max_header_list_size(header_list_max)
+        .max_header_list_size(header_list_max.saturating_add(H2_HEADER_SLACK))
         .initial_stream_window_size(H2_STREAM_WINDOW)
         .initial_connection_window_size(H2_CONNECTION_WINDOW)
         .max_send_buf_size(H2_SEND_BUFFER)

@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use plimsoll_http_kit::forwarded::IpPrefix;
 use plimsoll_telemetry::ConnectionRefusal;
 
 use crate::config::Bounds;
 
-type Counts = HashMap<IpAddr, u32, ahash::RandomState>;
+type Counts = HashMap<IpPrefix, u32, ahash::RandomState>;
 
 /// Connections open now, in all and by client address.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ const BY_IP_SHARDS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Admitted {
     connections: Arc<Connections>,
-    counted: Option<IpAddr>,
+    counted: Option<IpPrefix>,
 }
 
 impl Connections {
@@ -41,22 +42,20 @@ impl Connections {
         }
         let mut admitted = Admitted { connections: Arc::clone(self), counted: None };
         if !exempt {
-            let mut shard = self.shard(ip);
-            let count = shard.entry(ip).or_insert(0);
+            let prefix = IpPrefix::from(ip);
+            let mut shard = self.shard(prefix);
+            let count = shard.entry(prefix).or_insert(0);
             if *count >= bounds.connections_per_ip_max {
                 return Err(ConnectionRefusal::PerIp);
             }
             *count += 1;
-            admitted.counted = Some(ip);
+            admitted.counted = Some(prefix);
         }
         Ok(admitted)
     }
 
-    fn shard(&self, ip: IpAddr) -> MutexGuard<'_, Counts> {
-        let last = match ip {
-            IpAddr::V4(v4) => v4.octets()[3],
-            IpAddr::V6(v6) => v6.octets()[7] ^ v6.octets()[15],
-        };
+    fn shard(&self, prefix: IpPrefix) -> MutexGuard<'_, Counts> {
+        let last = prefix.as_bytes().last().copied().unwrap_or(0);
         let shard = &self.by_ip[usize::from(last) % BY_IP_SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,12 +69,12 @@ impl Connections {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.connections.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(ip) = self.counted {
-            let mut shard = self.connections.shard(ip);
-            if let Some(count) = shard.get_mut(&ip) {
+        if let Some(prefix) = self.counted {
+            let mut shard = self.connections.shard(prefix);
+            if let Some(count) = shard.get_mut(&prefix) {
                 *count -= 1;
                 if *count == 0 {
-                    shard.remove(&ip);
+                    shard.remove(&prefix);
                 }
             }
         }
@@ -101,6 +100,16 @@ mod tests {
         drop((first, second, third));
         assert_eq!(connections.open(), 0);
         assert!(connections.by_ip.iter().all(|shard| shard.lock().unwrap().is_empty()));
+    }
+
+    #[test]
+    fn one_subscriber_of_ipv6_is_one_address() {
+        let bounds = Bounds { connections_per_ip_max: 1, ..Bounds::for_tests() };
+        let connections = Arc::new(Connections::default());
+        let of = |text: &str| connections.admit(text.parse().unwrap(), false, &bounds);
+        let _kept = of("2001:db8:0:1::1").unwrap();
+        assert_eq!(of("2001:db8:0:1:ffff::2").unwrap_err(), ConnectionRefusal::PerIp);
+        assert!(of("2001:db8:0:2::1").is_ok());
     }
 
     #[test]

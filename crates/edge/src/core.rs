@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -25,6 +25,10 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(100);
 /// How many housekeeping rounds pass between two sweeps of idle connections and limit keys.
 const SWEEP_ROUNDS: u32 = 10;
 
+/// Names that a core looks up at once; the look-ups of a name server that is gone wait in a queue,
+/// and their requests give up at the connect timeout.
+const NAME_LOOKUPS_MAX: usize = 4;
+
 /// How long a core waits when the machine has no file descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,6 +48,8 @@ pub(crate) enum Phase {
 pub(crate) struct Shared {
     pub(crate) config: ArcSwap<Config>,
     pub(crate) connections: Arc<Connections>,
+    /// Connections that hold bytes of an answer which the client has not taken yet.
+    pub(crate) unflushed: Arc<AtomicU32>,
     /// One a core: requests begun and ended, on cache lines of their own.
     pub(crate) load: Vec<Load>,
 }
@@ -135,8 +141,11 @@ pub(crate) struct CoreOptions {
 
 /// Starts the thread of a core; it ends when the phase is [`Phase::Stopped`].
 pub(crate) fn start(options: CoreOptions) -> io::Result<JoinHandle<()>> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(61).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(61)
+        .max_blocking_threads(NAME_LOOKUPS_MAX)
+        .build()?;
     let name = format!("edge-{}", options.index);
     std::thread::Builder::new().name(name).spawn(move || {
         runtime.block_on(run(options));
@@ -237,6 +246,7 @@ async fn housekeeping(core: Arc<Core>) {
             }
             if core.index == 0 {
                 config.limits.sweep(now);
+                config.unverified.sweep(now);
             }
         }
     }

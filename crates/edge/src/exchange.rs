@@ -44,6 +44,8 @@ pub(crate) struct Exchange {
     pub(crate) deadline: Option<Deadline>,
     pub(crate) standings: Standings,
     pub(crate) body: Option<Arc<InboundState>>,
+    /// The request's body was not read, so that no request can follow it on its connection.
+    pub(crate) body_in_the_way: bool,
     pub(crate) problem: Option<Code>,
     pub(crate) upstream_sent: Option<Nanos>,
     pub(crate) upstream_latency: Option<Duration>,
@@ -81,6 +83,7 @@ impl Exchange {
             deadline: None,
             standings: Standings::default(),
             body: None,
+            body_in_the_way: false,
             problem: None,
             upstream_sent: None,
             upstream_latency: None,

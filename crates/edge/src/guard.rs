@@ -6,13 +6,15 @@
 //! or take, and moved lazily: a timer that fires early looks at the clock and goes back to sleep.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use plimsoll_base::{Nanos, SharedClock};
+use plimsoll_telemetry::{Counter, Shard, SlowClient};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -21,6 +23,11 @@ use crate::framing::FramingScan;
 /// An answer must move at least this many bytes in every `write_stall` window while the client's
 /// socket is full, or the connection is cut (slow-read attack).
 const WRITE_BYTES_PER_WINDOW_MIN: u64 = 4 * 1024;
+
+/// How long, and over how many bytes, a connection reads on after its last answer.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
+const LINGER_PIECE: usize = 16 * 1024;
 
 /// What the guard allows, from `[edge]` in the manifest.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +49,7 @@ pub(crate) struct ConnState {
     multiplexed: AtomicBool,
     upgraded: AtomicBool,
     ambiguous: AtomicBool,
+    unread: AtomicBool,
 }
 
 impl ConnState {
@@ -77,6 +85,15 @@ impl ConnState {
         self.ambiguous.load(Ordering::Relaxed)
     }
 
+    /// The connection is closed although the client may still be sending.
+    pub(crate) fn set_leaves_bytes_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    fn leaves_bytes_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
     /// Requests begun on this connection.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -91,7 +108,13 @@ impl ConnState {
 /// A lazily moved timer: `deadline` may be pushed back without touching the runtime's timer.
 #[derive(Debug, Default)]
 pub(crate) struct LazyTimer {
-    sleep: Option<Pin<Box<Sleep>>>,
+    armed: Option<Armed>,
+}
+
+#[derive(Debug)]
+struct Armed {
+    sleep: Pin<Box<Sleep>>,
+    at: Nanos,
 }
 
 impl LazyTimer {
@@ -103,13 +126,17 @@ impl LazyTimer {
         cx: &mut Context<'_>,
     ) -> bool {
         loop {
-            let sleep = self
-                .sleep
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline.since(clock.now()))));
-            if sleep.as_mut().poll(cx).is_pending() {
+            // Armed for a later deadline (keep-alive, and now a head has begun) it would sleep
+            // over this one.
+            self.armed.take_if(|armed| armed.at > deadline);
+            let armed = self.armed.get_or_insert_with(|| Armed {
+                sleep: Box::pin(tokio::time::sleep(deadline.since(clock.now()))),
+                at: deadline,
+            });
+            if armed.sleep.as_mut().poll(cx).is_pending() {
                 return false;
             }
-            self.sleep = None;
+            self.armed = None;
             if clock.now() >= deadline {
                 return true;
             }
@@ -135,12 +162,43 @@ pub(crate) struct Guarded<S> {
     state: Arc<ConnState>,
     limits: GuardLimits,
     clock: SharedClock,
+    shard: Arc<Shard>,
     reading: Reading,
     requests_seen: u64,
     framing: FramingScan,
     read_timer: LazyTimer,
     write_timer: LazyTimer,
     stalled: Option<Stall>,
+    unflushed: Option<Unflushed>,
+    unflushed_count: Arc<AtomicU32>,
+    linger: Linger,
+}
+
+/// Counts a connection that holds bytes of an answer back, until it is dropped.
+#[derive(Debug)]
+struct Unflushed(Arc<AtomicU32>);
+
+impl Unflushed {
+    fn new(count: &Arc<AtomicU32>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Unflushed {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// After its last answer a connection reads on for a moment: closing a socket with bytes unread
+/// resets it, and a reset takes the answer away from a client that is still sending (RFC 9112
+/// §9.6).
+#[derive(Debug, Default)]
+struct Linger {
+    until: Option<Nanos>,
+    timer: LazyTimer,
+    bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -155,6 +213,8 @@ impl<S> Guarded<S> {
         state: Arc<ConnState>,
         limits: GuardLimits,
         clock: SharedClock,
+        shard: Arc<Shard>,
+        unflushed_count: Arc<AtomicU32>,
     ) -> Self {
         let reading = Reading::Idle(clock.now());
         Self {
@@ -162,43 +222,67 @@ impl<S> Guarded<S> {
             state,
             limits,
             clock,
+            shard,
             reading,
             requests_seen: 0,
             framing: FramingScan::new(),
             read_timer: LazyTimer::default(),
             write_timer: LazyTimer::default(),
             stalled: None,
+            unflushed: None,
+            unflushed_count,
+            linger: Linger::default(),
+        }
+    }
+
+    /// After a request the connection is idle, and what comes next is a head.
+    fn settle(&mut self) {
+        let requests = self.state.requests();
+        if self.state.in_flight() == 0 && requests != self.requests_seen {
+            self.requests_seen = requests;
+            self.reading = Reading::Idle(self.clock.now());
+            self.framing.next_head();
         }
     }
 
     /// Nothing to read: is that too long already?
     fn read_overdue(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.state.in_flight() > 0 || self.state.is_upgraded() {
-            self.reading = Reading::Busy;
+        if self.state.is_upgraded() {
             return false;
         }
-        let requests = self.state.requests();
-        if requests != self.requests_seen || self.reading == Reading::Busy {
-            self.requests_seen = requests;
-            self.reading = Reading::Idle(self.clock.now());
-            self.framing.next_head();
+        self.settle();
+        if self.state.in_flight() > 0 {
+            self.reading = Reading::Busy;
+            // hyper does not look at the socket again when the answer is out. Only a timer makes it,
+            // so one is always armed, or a connection that falls silent would never be closed.
+            let look_again = self.clock.now().plus(self.limits.keep_alive);
+            let _elapsed = self.read_timer.expired(look_again, &self.clock, cx);
+            return false;
         }
-        let deadline = match self.reading {
-            Reading::Head(since) => since.plus(self.limits.header_timeout),
-            Reading::Idle(since) => since.plus(self.limits.keep_alive),
+        if self.reading == Reading::Busy {
+            self.reading = Reading::Idle(self.clock.now());
+        }
+        let (deadline, held) = match self.reading {
+            Reading::Head(since) => (since.plus(self.limits.header_timeout), SlowClient::Header),
+            Reading::Idle(since) => (since.plus(self.limits.keep_alive), SlowClient::KeepAlive),
             Reading::Busy => return false,
         };
-        self.read_timer.expired(deadline, &self.clock, cx)
+        let overdue = self.read_timer.expired(deadline, &self.clock, cx);
+        if overdue {
+            self.shard.count(Counter::SlowClientCut(held));
+        }
+        overdue
     }
 
     fn note_read(&mut self, bytes: &[u8]) {
+        self.settle();
         if !self.state.multiplexed.load(Ordering::Relaxed)
             && !self.state.is_upgraded()
             && self.framing.feed(bytes)
         {
             self.state.ambiguous.store(true, Ordering::Relaxed);
         }
-        if let Reading::Idle(_) = self.reading
+        if !matches!(self.reading, Reading::Head(_))
             && self.state.in_flight() == 0
             && !(self.state.multiplexed.load(Ordering::Relaxed) && self.state.requests() > 0)
         {
@@ -221,6 +305,7 @@ impl<S> Guarded<S> {
             return false;
         }
         if stall.moved < WRITE_BYTES_PER_WINDOW_MIN {
+            self.shard.count(Counter::SlowClientCut(SlowClient::Write));
             return true;
         }
         self.stalled = Some(Stall { since: self.clock.now(), moved: 0 });
@@ -266,6 +351,9 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(bytes)) => {
                 self.note_written(bytes);
+                if self.unflushed.is_none() {
+                    self.unflushed = Some(Unflushed::new(&self.unflushed_count));
+                }
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -273,7 +361,7 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -297,12 +385,51 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
-        self.stalled = None;
-        Poll::Ready(flushed)
+        match Pin::new(&mut self.io).poll_flush(cx) {
+            // TLS keeps the last records of an answer back until the socket takes them.
+            Poll::Pending if self.write_overdue(cx) => {
+                Poll::Ready(Err(too_slow("client read nothing in time")))
+            }
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(flushed) => {
+                self.stalled = None;
+                self.unflushed = None;
+                Poll::Ready(flushed)
+            }
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        match Pin::new(&mut self.io).poll_shutdown(cx) {
+            // TLS says goodbye, too, and a client that reads nothing would hold it up for ever.
+            Poll::Pending if self.write_overdue(cx) => {
+                Poll::Ready(Err(too_slow("client read nothing in time")))
+            }
+            Poll::Ready(Ok(())) if self.state.leaves_bytes_unread() => self.poll_linger(cx),
+            polled => polled,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Guarded<S> {
+    /// Reads what the client still sends and throws it away, until it ends or enough is enough.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let until = *self.linger.until.get_or_insert_with(|| self.clock.now().plus(LINGER_MAX));
+        loop {
+            let mut room = [MaybeUninit::uninit(); LINGER_PIECE];
+            let mut piece = ReadBuf::uninit(&mut room);
+            match Pin::new(&mut self.io).poll_read(cx, &mut piece) {
+                Poll::Ready(Ok(())) if !piece.filled().is_empty() => {
+                    self.linger.bytes = self.linger.bytes.saturating_add(piece.filled().len());
+                    if self.linger.bytes > LINGER_BYTES_MAX {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Poll::Pending if !self.linger.timer.expired(until, &self.clock, cx) => {
+                    return Poll::Pending;
+                }
+                _ended_or_long_enough => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Starting the edge, and what can be asked of it while it runs: reload, figures, drain.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -129,6 +130,7 @@ impl Edge {
         let shared = Arc::new(Shared {
             config: ArcSwap::from_pointee(config),
             connections: Arc::new(Connections::default()),
+            unflushed: Arc::default(),
             load: (0..cores).map(|_| Load::default()).collect(),
         });
         let tasks = Tasks::default();
@@ -182,7 +184,9 @@ impl Edge {
         let before = self.shared.config.load_full();
         match Config::build(input, &self.environment, Some(&before)) {
             Ok(config) => {
-                self.shared.config.store(Arc::new(config));
+                let config = Arc::new(config);
+                self.shared.config.store(Arc::clone(&config));
+                config.apply();
                 self.metrics.count(Counter::Reload(Reload::Ok));
                 Ok(())
             }
@@ -287,7 +291,11 @@ impl Edge {
             if begun != last_begun || in_flight > 0 {
                 (last_begun, last_change) = (begun, now);
             }
-            let busy = in_flight > 0 || self.tasks.running(Kind::Tunnel) > 0;
+            let unflushed = self.shared.unflushed.load(Ordering::Relaxed);
+            let busy = in_flight > 0
+                || unflushed > 0
+                || self.tasks.running(Kind::Stream) > 0
+                || self.tasks.running(Kind::Tunnel) > 0;
             let silent = now.since(last_change) >= DRAIN_SILENCE;
             let quiet = !patient || (now.since(started) >= DRAIN_QUIET && silent);
             let gone = self.shared.connections.open() == 0;

@@ -28,6 +28,9 @@ pub(crate) struct RefusalWriter<S> {
     io: S,
     state: Arc<ConnState>,
     replacement: Option<Replacement>,
+    /// Everything written before has left and no request is under way: only then can what is
+    /// written next be a refusal of hyper's, and never a piece of somebody's body.
+    clean: bool,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,7 @@ struct Replacement {
 
 impl<S> RefusalWriter<S> {
     pub(crate) fn new(io: S, state: Arc<ConnState>) -> Self {
-        Self { io, state, replacement: None }
+        Self { io, state, replacement: None, clean: true }
     }
 
     fn replacement_for(&self, head: &[u8]) -> Option<Replacement> {
@@ -111,7 +114,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RefusalWriter<S> {
         if let Some(replacement) = self.replacement.take() {
             return self.write_replacement(cx, replacement);
         }
-        if let Some(replacement) = self.replacement_for(buf) {
+        if std::mem::take(&mut self.clean)
+            && let Some(replacement) = self.replacement_for(buf)
+        {
             return self.write_replacement(cx, replacement);
         }
         Pin::new(&mut self.io).poll_write(cx, buf)
@@ -126,6 +131,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RefusalWriter<S> {
         if let [only] = bufs {
             return self.poll_write(cx, only);
         }
+        self.clean = false;
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
@@ -137,7 +143,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RefusalWriter<S> {
         if let Some(replacement) = self.replacement.take() {
             ready!(self.write_replacement(cx, replacement))?;
         }
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.clean = self.state.in_flight() == 0;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -12,7 +12,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use plimsoll_http_kit::Problem;
 
-use crate::body::AnswerBody;
+use crate::body::{AnswerBody, Unasked};
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
@@ -29,7 +29,10 @@ pub(crate) async fn serve(
     let (head, body) = request.into_parts();
     let exchange = Exchange::begin(context, &config, &head);
     let mut finish = Box::new(Finish::new(exchange));
-    match run(context, &config, &mut finish, head, body).await {
+    let mut body = Unasked::new(body, &head.headers);
+    let outcome = run(context, &config, &mut finish, head, &mut body).await;
+    finish.exchange.body_in_the_way = !body.settle().await;
+    match outcome {
         Ok(passed) => answer::passed_on(context, &config, finish, passed),
         Err(problem) => answer::refused(context, &config, finish, problem),
     }
@@ -41,7 +44,7 @@ async fn run(
     config: &Config,
     finish: &mut Finish,
     head: Parts,
-    body: Incoming,
+    body: &mut Unasked,
 ) -> Result<Passed, Problem> {
     let exchange = &mut finish.exchange;
     let facts = accept::check(context, config, &head)?;

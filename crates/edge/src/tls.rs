@@ -36,7 +36,7 @@ pub enum TlsError {
 ///
 /// # Errors
 /// Names the file and what it should hold.
-pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+pub(crate) fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(certificate)?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsError::File {
         path: key.to_owned(),

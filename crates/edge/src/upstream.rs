@@ -84,6 +84,9 @@ impl Release {
     /// The next URL that is not ejected; when all are, the next one all the same: refusing
     /// everybody would turn a bad minute into an outage (Envoy calls this the panic threshold).
     pub(crate) fn pick(&self, now: Nanos) -> &Arc<Endpoint> {
+        if let [only] = self.endpoints.as_slice() {
+            return only;
+        }
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let count = self.endpoints.len();
         (0..count)
@@ -101,6 +104,7 @@ pub(crate) struct Answer {
 
 /// How one request is to be sent.
 pub(crate) struct Sending<'s> {
+    pub(crate) begun: Nanos,
     pub(crate) deadline: Option<Deadline>,
     /// Where the request's body stands, if it has one.
     pub(crate) body: Option<Arc<InboundState>>,
@@ -115,7 +119,7 @@ pub(crate) async fn send(
     core: &Arc<Core>,
     release: &Release,
     timeouts: Timeouts,
-    sending: Sending<'_>,
+    sending: &Sending<'_>,
     mut request: Request<InboundBody>,
 ) -> Result<Answer, UpstreamError> {
     let mut tries = 0;
@@ -123,9 +127,9 @@ pub(crate) async fn send(
         tries += 1;
         let endpoint = release.pick(core.clock.now());
         let outcome = if sending.multiplexed {
-            multiplexed::attempt(core, endpoint, timeouts, &sending, request).await
+            multiplexed::attempt(core, endpoint, timeouts, sending, request).await
         } else {
-            attempt(core, endpoint, timeouts, &sending, request).await
+            attempt(core, endpoint, timeouts, sending, request).await
         };
         let (error, unsent) = match outcome {
             Ok(answer) => {
@@ -143,7 +147,8 @@ pub(crate) async fn send(
                 if !ours && !sending.client_failed() && endpoint.failed(core.clock.now()) {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
-                release.endpoints.len() > 1 && matches!(error, UpstreamError::Connect(_))
+                release.endpoints.len() > 1
+                    && matches!(error, UpstreamError::Connect(_) | UpstreamError::ConnectTimeout)
             }
             None => true,
         };
@@ -208,9 +213,22 @@ impl Sending<'_> {
         self.body.as_ref().is_some_and(|body| body.outcome() == InboundOutcome::Underway)
     }
 
+    /// What is left of the deadline. It does not run while the client sends its body: that is not
+    /// the service's time, and a body that stalls has a limit of its own.
+    pub(crate) fn left(&self, now: Nanos) -> Option<Duration> {
+        let deadline = self.deadline?;
+        match &self.body {
+            None => Some(deadline.left(now)),
+            Some(body) if body.outcome() == InboundOutcome::Complete => {
+                Some(deadline.later(body.ended().since(self.begun)).left(now))
+            }
+            Some(_) => None,
+        }
+    }
+
     /// `limit`, or what the deadline leaves of it.
     fn within(&self, limit: Duration, now: Nanos) -> Result<Duration, UpstreamError> {
-        match self.deadline.map(|deadline| deadline.left(now)) {
+        match self.left(now) {
             Some(left) if left.is_zero() => Err(UpstreamError::DeadlinePassed),
             Some(left) => Ok(limit.min(left)),
             None => Ok(limit),

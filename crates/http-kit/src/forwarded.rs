@@ -124,13 +124,12 @@ impl std::fmt::Display for IpPrefix {
     }
 }
 
-/// The other end of a connection, made once per connection: whether it is trusted, and the fields
+/// The other end of a connection, made once per connection, with the fields
 /// that most of its requests are passed on with.
 #[derive(Clone, Debug)]
 pub struct Peer {
     address: IpAddr,
     scheme: Scheme,
-    trusted: bool,
     fields: Fields,
 }
 
@@ -163,14 +162,9 @@ impl Client {
 impl Peer {
     /// The other end of a new connection.
     #[must_use]
-    pub fn new(address: IpAddr, scheme: Scheme, trusted: &TrustedProxies) -> Self {
+    pub fn new(address: IpAddr, scheme: Scheme) -> Self {
         let address = address.to_canonical();
-        Self {
-            address,
-            scheme,
-            trusted: trusted.trusts(address),
-            fields: Fields::new(&[address], scheme, None),
-        }
+        Self { address, scheme, fields: Fields::new(&[address], scheme, None) }
     }
 
     /// Its address.
@@ -179,18 +173,13 @@ impl Peer {
         self.address
     }
 
-    /// Whether its forwarding fields are believed.
-    #[must_use]
-    pub fn is_trusted(&self) -> bool {
-        self.trusted
-    }
-
     /// The client of a request on this connection. Reads the request's forwarding fields, so it
     /// comes before they are stripped.
     #[must_use]
     pub fn client(&self, headers: &HeaderMap, trusted: &TrustedProxies) -> Client {
         let own = Client { address: self.address, scheme: self.scheme, fields: None };
-        if !self.trusted {
+        // Asked anew each time: connections live longer than manifests.
+        if !trusted.trusts(self.address) {
             return own;
         }
         let walk = self.walk(headers, trusted);

@@ -78,7 +78,7 @@ pub struct Rate {
 
 impl Default for Rate {
     fn default() -> Self {
-        Self { quota: 60, window: HumanDuration::from_secs(60) }
+        Self { quota: 3_000, window: HumanDuration::from_secs(60) }
     }
 }
 

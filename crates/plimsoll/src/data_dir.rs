@@ -73,6 +73,19 @@ impl DataDir {
         &self.path
     }
 
+    /// The same, for a successor on sockets that were handed over: while the process before it still
+    /// finishes what is under way, the directory is that one's; it is ours as soon as that is gone.
+    pub(crate) fn lock_when_free(&self) -> Result<Option<DataDirLock>, DataDirError> {
+        match self.lock() {
+            Ok(lock) => Ok(Some(lock)),
+            Err(DataDirError::InUse { holder, .. }) => {
+                tracing::info!(holder, "taking over; the data directory is shared until it ends");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes sure that no other process serves from here (flock(2)).
     pub(crate) fn lock(&self) -> Result<DataDirLock, DataDirError> {
         let unreachable = |source| DataDirError::Unreachable { path: self.path.clone(), source };

@@ -16,7 +16,6 @@ mod watch;
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command, Dev};
-use crate::exit::Failure;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use plimsoll_base::{Clock as _, SystemClock};
 use plimsoll_contracts as contracts;
 use plimsoll_edge::ConfigInput;
 use plimsoll_manifest::{self as manifest, Loaded, OriginUrl, Overrides};
@@ -23,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) input: ConfigInput,
     /// Every file it was read from; a change of one of them is a reason to read again.
     pub(crate) files: Vec<PathBuf>,
+    /// When reading began, in milliseconds since 1970-01-01T00:00:00Z.
+    pub(crate) read_since_unix_ms: u64,
 }
 
 impl Source {
@@ -60,6 +63,7 @@ impl Source {
         data_dir: &Path,
         overrides: &Overrides,
     ) -> Result<Setup, Vec<manifest::Fault>> {
+        let read_since_unix_ms = SystemClock::new().unix_ms();
         let loaded = match self {
             Self::File(path) => manifest::load_with(path, overrides)?,
             Self::Upstream { url, contract } => {
@@ -76,7 +80,7 @@ impl Source {
             data_dir: data_dir.to_owned(),
             hash: loaded.hash,
         };
-        Ok(Setup { input, files })
+        Ok(Setup { input, files, read_since_unix_ms })
     }
 }
 

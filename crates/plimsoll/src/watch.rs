@@ -18,17 +18,26 @@ type Print = Option<(u64, i64, i64, u64)>;
 #[derive(Debug)]
 pub(crate) struct Watched {
     files: Vec<(PathBuf, Print)>,
+    /// One of them changed while it was being read, so what was read may be the old text.
+    missed: bool,
 }
 
 impl Watched {
-    pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
-        let files = paths.into_iter().map(|path| (print(&path), path));
-        Self { files: files.map(|(print, path)| (path, print)).collect() }
+    /// `read_since_unix_ms`: when reading them began.
+    pub(crate) fn new(paths: Vec<PathBuf>, read_since_unix_ms: u64) -> Self {
+        let files: Vec<_> = paths.into_iter().map(|path| (print(&path), path)).collect();
+        let since = i128::from(read_since_unix_ms);
+        let missed = files.iter().any(|(print, _)| {
+            print.is_some_and(|(_, s, ns, _)| {
+                i128::from(s) * 1_000 + i128::from(ns) / 1_000_000 >= since
+            })
+        });
+        Self { files: files.into_iter().map(|(print, path)| (path, print)).collect(), missed }
     }
 
     /// Whether any file looks different than the last time this was asked.
     pub(crate) fn changed(&mut self) -> bool {
-        let mut changed = false;
+        let mut changed = std::mem::take(&mut self.missed);
         for (path, last) in &mut self.files {
             let now = print(path);
             changed |= now != *last;
@@ -48,11 +57,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_write_between_reading_and_watching_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plimsoll.toml");
+        fs::write(&path, "a").unwrap();
+        let mut watched = Watched::new(vec![path], 1);
+        assert!(watched.changed());
+        assert!(!watched.changed());
+    }
+
+    #[test]
     fn a_write_a_rename_and_a_removal_are_each_seen_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plimsoll.toml");
         fs::write(&path, "a").unwrap();
-        let mut watched = Watched::new(vec![path.clone()]);
+        let mut watched = Watched::new(vec![path.clone()], u64::MAX);
         assert!(!watched.changed());
         fs::write(&path, "ab").unwrap();
         assert!(watched.changed());

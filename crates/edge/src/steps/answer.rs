@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Response, Version, header, response};
 use plimsoll_http_kit::Problem;
 use plimsoll_http_kit::hygiene::strip_response;
 use plimsoll_http_kit::request_id::X_REQUEST_ID;
 use plimsoll_telemetry::Counter;
 
-use crate::body::{AnswerBody, UpstreamBody};
+use crate::body::{AnswerBody, InboundOutcome, UpstreamBody};
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
@@ -30,8 +30,8 @@ pub(crate) fn passed_on(
             let (mut head, body) = response.into_parts();
             finish.answered(head.status);
             complete_head(config, &finish.exchange, &mut head.headers);
-            close_when_draining(context, &finish.exchange, &mut head.headers);
-            Response::from_parts(head, AnswerBody::Own(Some(body), Some(finish)))
+            close_when_last(context, &finish.exchange, &mut head.headers);
+            own(head, body, finish)
         }
         Passed::Switched(response) => {
             let (mut head, _empty) = response.into_parts();
@@ -47,7 +47,7 @@ pub(crate) fn passed_on(
             strip_response(&mut head.headers);
             head.version = Version::HTTP_11;
             complete_head(config, &finish.exchange, &mut head.headers);
-            close_when_draining(context, &finish.exchange, &mut head.headers);
+            close_when_last(context, &finish.exchange, &mut head.headers);
             let request = finish.exchange.body.clone();
             let clock = &context.core.clock;
             let body = UpstreamBody::new(incoming, connection, request, finish, limits, clock);
@@ -66,18 +66,31 @@ pub(crate) fn refused(
     let exchange = &mut finish.exchange;
     let code = problem.code();
     exchange.problem = Some(code);
+    // A body that was being passed on when it came to this is dropped where it stood.
+    exchange.body_in_the_way |=
+        exchange.body.as_ref().is_some_and(|body| body.outcome() != InboundOutcome::Complete);
     context.core.shard.count(Counter::Problem { code: code.as_str() });
     let response = problem.with_instance(exchange.id).into_response();
     let (mut head, body) = response.into_parts();
     complete_head(config, exchange, &mut head.headers);
     if code.closes_connection() && exchange.version < Version::HTTP_2 {
+        context.state.set_leaves_bytes_unread();
         head.headers.insert(header::CONNECTION, CLOSE);
     } else {
-        close_when_draining(context, exchange, &mut head.headers);
+        close_when_last(context, exchange, &mut head.headers);
     }
     finish.answered(head.status);
-    let bytes: Bytes = body.into_inner().unwrap_or_default();
-    Response::from_parts(head, AnswerBody::Own(Some(bytes), Some(finish)))
+    own(head, body.into_inner().unwrap_or_default(), finish)
+}
+
+/// An answer of the edge itself. To HEAD it only says how long it would be: over HTTP/2 nobody
+/// else takes the body away.
+fn own(mut head: response::Parts, body: Bytes, finish: Box<Finish>) -> Response<AnswerBody> {
+    if finish.exchange.method == Method::HEAD {
+        head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        return Response::from_parts(head, AnswerBody::Own(None, Some(finish)));
+    }
+    Response::from_parts(head, AnswerBody::Own(Some(body), Some(finish)))
 }
 
 fn complete_head(config: &Config, exchange: &Exchange, headers: &mut HeaderMap) {
@@ -86,8 +99,12 @@ fn complete_head(config: &Config, exchange: &Exchange, headers: &mut HeaderMap) 
 }
 
 /// A connection that is asked for the last time says so; the client opens the next one elsewhere.
-fn close_when_draining(context: &ConnContext, exchange: &Exchange, headers: &mut HeaderMap) {
-    if exchange.version < Version::HTTP_2 && context.core.is_draining() {
+fn close_when_last(context: &ConnContext, exchange: &Exchange, headers: &mut HeaderMap) {
+    let last = context.core.is_draining() || exchange.body_in_the_way;
+    if exchange.version < Version::HTTP_2 && last {
+        if exchange.body_in_the_way {
+            context.state.set_leaves_bytes_unread();
+        }
         headers.insert(header::CONNECTION, CLOSE);
     }
 }

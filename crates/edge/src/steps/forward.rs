@@ -15,7 +15,7 @@ use plimsoll_http_kit::{Code, Problem};
 use plimsoll_manifest::ForwardPrincipal;
 use plimsoll_telemetry::{Counter, UpstreamErrorKind, tracestate_passes};
 
-use crate::body::{AnswerLimits, InboundBody, InboundLimits, InboundOutcome};
+use crate::body::{AnswerLimits, InboundBody, InboundLimits, InboundOutcome, Unasked};
 use crate::config::{Config, Service};
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
@@ -53,7 +53,7 @@ pub(crate) async fn forward(
     route: Route<'_>,
     facts: &RequestFacts,
     mut head: Parts,
-    body: Incoming,
+    body: &mut Unasked,
 ) -> Result<Passed, Problem> {
     if let Route::Document(document) = route {
         return Ok(Passed::Own(own_document(document)));
@@ -81,29 +81,29 @@ pub(crate) async fn forward(
         return switch(context, exchange, service, client, head).await;
     }
     let bytes_max = accept::body_bytes_max(config, route);
-    let limits = InboundLimits { bytes_max, idle: config.bounds.body_idle };
-    let (body, state) = InboundBody::new(body, limits, &context.core.clock);
+    let grpc = matches!(route, Route::Passthrough(p) if p.kinds.grpc) && is_grpc(&head.headers);
+    let limits = if grpc {
+        // A stream of messages: how long it pauses and how much it comes to is its own affair.
+        InboundLimits { bytes_max: u64::MAX, idle: STREAM_IDLE_MAX }
+    } else {
+        InboundLimits { bytes_max, idle: config.bounds.body_idle }
+    };
+    let (body, state) = InboundBody::new(body.take(), limits, &context.core.clock);
     if state.is_some() && !head.headers.contains_key(header::CONTENT_LENGTH) {
         // Said in so many words, because hyper takes a GET without a length for one without a body.
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     exchange.body = state;
     let request = Request::from_parts(head, body);
-    let multiplexed =
-        matches!(route, Route::Passthrough(p) if p.kinds.grpc) && is_grpc(request.headers());
-    let sent = upstream::send(
-        &context.core,
-        &service.release,
-        service.timeouts,
-        upstream::Sending {
-            deadline: exchange.deadline,
-            body: exchange.body.clone(),
-            multiplexed,
-            service: &service.name,
-        },
-        request,
-    )
-    .await;
+    let sending = upstream::Sending {
+        begun: now,
+        deadline: exchange.deadline,
+        body: exchange.body.clone(),
+        multiplexed: grpc,
+        service: &service.name,
+    };
+    let sent =
+        upstream::send(&context.core, &service.release, service.timeouts, &sending, request).await;
     let answered = context.core.clock.now();
     match sent {
         Ok(answer) => {
@@ -111,7 +111,7 @@ pub(crate) async fn forward(
             let response = checked(context, service, answer.response)?;
             let endless = streams || is_event_stream(response.headers());
             let limits = AnswerLimits {
-                deadline: exchange.deadline.filter(|_| !endless),
+                left: (!endless).then(|| sending.left(answered).unwrap_or(total)),
                 idle: if endless { STREAM_IDLE_MAX } else { total },
             };
             Ok(Passed::Upstream { response, connection: answer.connection, limits })
@@ -154,7 +154,7 @@ async fn switch(
     let endpoint = service.release.pick(core.clock.now());
     let request = Request::from_parts(head, InboundBody::Empty);
     let answered =
-        upstream::tunnel(core, endpoint, service.timeouts, client, &service.name, request).await;
+        upstream::tunnel(context, endpoint, service.timeouts, client, &service.name, request).await;
     match answered {
         Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let upgrade = response.headers().get(header::UPGRADE).cloned();
@@ -166,7 +166,7 @@ async fn switch(
             Ok(Passed::Switched(response))
         }
         Ok(response) => {
-            let limits = AnswerLimits { deadline: None, idle: service.total_timeout };
+            let limits = AnswerLimits { left: None, idle: service.total_timeout };
             Ok(Passed::Upstream { response, connection: None, limits })
         }
         Err(error) => {

@@ -14,9 +14,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Header fields accepted in an answer's head.
-pub(crate) const ANSWER_HEADERS_MAX: usize = 256;
-
 /// TLS towards services: made once, when the first `https` URL needs it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UpstreamTls {

@@ -36,6 +36,7 @@ pub(crate) struct Endpoint {
     pools: Vec<Arc<Pool>>,
     /// One shared HTTP/2 connection a core, for gRPC.
     multiplexed: Vec<Mutex<Option<Multiplexed>>>,
+    opening_multiplexed: Vec<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +82,7 @@ impl Endpoint {
             ejection: Mutex::new(ejection),
             pools: (0..cores.max(1)).map(|_| Arc::new(Pool::new(limits))).collect(),
             multiplexed: (0..cores.max(1)).map(|_| Mutex::new(None)).collect(),
+            opening_multiplexed: (0..cores.max(1)).map(|_| tokio::sync::Mutex::new(())).collect(),
         })
     }
 
@@ -99,6 +101,10 @@ impl Endpoint {
 
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+
+    pub(crate) fn opening_multiplexed(&self, core: &Core) -> &tokio::sync::Mutex<()> {
+        &self.opening_multiplexed[core.index]
     }
 
     pub(crate) fn multiplexed(&self, core: &Core) -> &Mutex<Option<Multiplexed>> {
@@ -157,7 +163,8 @@ impl Endpoint {
         let failures = self.health.failures.fetch_add(1, Ordering::Relaxed) + 1;
         let ejection = *self.ejection.lock().unwrap_or_else(PoisonError::into_inner);
         let allowed = ejection.consecutive_failures;
-        let ejected = allowed > 0 && failures.is_multiple_of(allowed);
+        // What fails while the URL is passed over already was sent before: it says nothing new.
+        let ejected = allowed > 0 && failures >= allowed && self.is_usable(now);
         if ejected {
             let times = self.health.ejections.fetch_add(1, Ordering::Relaxed) + 1;
             let span = ejection.duration.saturating_mul(times).min(ejection.duration_max);
@@ -193,6 +200,14 @@ impl Endpoint {
     }
 }
 
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        for pool in &self.pools {
+            pool.retire();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,11 +229,12 @@ mod tests {
         let endpoint = endpoint();
         let mut now = Nanos(1);
         for expected_s in [10, 20, 25, 25] {
-            for _ in 0..3 {
-                assert!(endpoint.is_usable(now));
+            while endpoint.is_usable(now) {
                 endpoint.failed(now);
             }
-            assert!(!endpoint.is_usable(now));
+            for _ in 0..100 {
+                assert!(!endpoint.failed(now), "what was under way does not eject again");
+            }
             now = now.plus(Duration::from_secs(expected_s) - Duration::from_nanos(1));
             assert!(!endpoint.is_usable(now));
             now = now.plus(Duration::from_nanos(1));

@@ -2,6 +2,7 @@
 //! `http://` by prior knowledge, with `https://` by ALPN (RFC 9113 §3).
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, Request, header};
@@ -14,6 +15,17 @@ use super::{Answer, Failed, Sending, Timeouts, UpstreamError};
 use crate::body::InboundBody;
 use crate::core::Core;
 use crate::tasks::{Executor, Kind};
+
+/// What one answer may send ahead of its client, bytes (RFC 9113 §5.2).
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The largest there is: the bound is the stream's. A shared window below the sum of the streams'
+/// would be used up by a few clients that do not read, and then nobody's answer moved.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// A silent connection is asked whether it lives, because every gRPC call of a core goes over it.
+const PING_AFTER: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The shared connection.
 pub(crate) type Multiplexed = http2::SendRequest<InboundBody>;
@@ -65,11 +77,20 @@ async fn open(
     endpoint: &Endpoint,
     service: &str,
 ) -> Result<Multiplexed, UpstreamError> {
+    // One at a time: whoever waited for another's connection takes that.
+    let _alone = endpoint.opening_multiplexed(core).lock().await;
+    if let Some(connection) = alive(core, endpoint) {
+        return Ok(connection);
+    }
     let io = endpoint.target().connect_h2().await.map_err(UpstreamError::Connect)?;
     core.shard.count(Counter::UpstreamConnect { service });
     let executor = Executor { tasks: core.tasks.clone(), kind: Kind::Upstream };
     let (sender, connection) = http2::Builder::new(executor)
         .timer(TokioTimer::new())
+        .keep_alive_interval(PING_AFTER)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake(TokioIo::new(io))
         .await
         .map_err(UpstreamError::Answer)?;

@@ -58,6 +58,8 @@ struct Inner {
     open: usize,
     waiting: VecDeque<oneshot::Sender<Checkout>>,
     limits: PoolLimits,
+    /// No manifest names the URL any more: nothing is kept.
+    retired: bool,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,8 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(limits: PoolLimits) -> Self {
-        let inner = Inner { idle: Vec::new(), open: 0, waiting: VecDeque::new(), limits };
+        let inner =
+            Inner { idle: Vec::new(), open: 0, waiting: VecDeque::new(), limits, retired: false };
         Self { inner: Mutex::new(inner) }
     }
 
@@ -84,6 +87,15 @@ impl Pool {
 
     pub(crate) fn reconfigure(&self, limits: PoolLimits) {
         self.lock().limits = limits;
+    }
+
+    /// Closes what is idle, and from now on what is given back.
+    pub(crate) fn retire(&self) {
+        let mut inner = self.lock();
+        inner.retired = true;
+        let idle = std::mem::take(&mut inner.idle);
+        drop(inner);
+        drop(idle);
     }
 
     /// The connection used last that is still open and not too old.
@@ -120,6 +132,10 @@ impl Pool {
         loop {
             let mut inner = self.lock();
             let Some(waiter) = inner.waiting.pop_front() else {
+                if inner.retired {
+                    drop(inner);
+                    return;
+                }
                 let until = now.plus(connection.keep.unwrap_or(inner.limits.idle));
                 inner.idle.push(Idle { connection, until });
                 return;
@@ -186,7 +202,7 @@ impl Drop for Permit {
 /// A connection in use by one request.
 pub(crate) struct Pooled {
     sender: http1::SendRequest<InboundBody>,
-    permit: Permit,
+    pool: Arc<Pool>,
     keep: Option<Duration>,
 }
 
@@ -203,17 +219,20 @@ impl Pooled {
         io: Stream,
         permit: Permit,
     ) -> Result<Self, UpstreamError> {
+        let Some(pool) = permit.pool.clone() else { return Err(UpstreamError::PoolFull) };
         let (sender, connection) = http1::Builder::new()
-            .max_headers(super::connect::ANSWER_HEADERS_MAX)
             .handshake(hyper_util::rt::TokioIo::new(io))
             .await
             .map_err(UpstreamError::Answer)?;
         core.tasks.spawn(Kind::Upstream, async move {
+            // The place in the pool is free when the socket is closed, not when the answer is read:
+            // a request's body may still be on its way.
+            let _permit = permit;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        Ok(Self { sender, permit, keep: None })
+        Ok(Self { sender, pool, keep: None })
     }
 
     /// Sends a request; an unsent one comes back inside the error.
@@ -244,8 +263,7 @@ impl Pooled {
         if self.sender.is_closed() || self.keep == Some(Duration::ZERO) {
             return;
         }
-        if let Some(pool) = self.permit.pool.clone() {
-            pool.give_back(self, clock.now());
-        }
+        let pool = Arc::clone(&self.pool);
+        pool.give_back(self, clock.now());
     }
 }

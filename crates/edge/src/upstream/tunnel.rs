@@ -24,8 +24,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::endpoint::Endpoint;
 use super::{Timeouts, UpstreamError};
 use crate::body::InboundBody;
-use crate::core::{Core, Phase};
+use crate::conn::ConnContext;
+use crate::core::Phase;
 use crate::tasks::Kind;
+
+/// Tunnels at once in this process; each holds two sockets and two buffers.
+const TUNNELS_MAX: usize = 10_000;
 
 /// A tunnel in which nothing moves for so long is closed.
 const TUNNEL_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -38,13 +42,17 @@ const COPY_BYTES: usize = 16 * 1024;
 
 /// Sends an upgrade request over a connection of its own and, on 101, joins both sides.
 pub(crate) async fn tunnel(
-    core: &Arc<Core>,
+    context: &Arc<ConnContext>,
     endpoint: &Arc<Endpoint>,
     timeouts: Timeouts,
     client: OnUpgrade,
     service: &str,
     request: Request<InboundBody>,
 ) -> Result<Response<Incoming>, UpstreamError> {
+    let core = &context.core;
+    if core.tasks.running(Kind::Tunnel) >= TUNNELS_MAX {
+        return Err(UpstreamError::PoolFull);
+    }
     let io = tokio::time::timeout(timeouts.connect, endpoint.target().connect())
         .await
         .map_err(|_| UpstreamError::ConnectTimeout)?
@@ -64,15 +72,15 @@ pub(crate) async fn tunnel(
     endpoint.answered(response.status(), core.clock.now());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let service = hyper::upgrade::on(&mut response);
-        core.tasks.spawn(Kind::Tunnel, join(Arc::clone(core), client, service));
+        core.tasks.spawn(Kind::Tunnel, join(Arc::clone(context), client, service));
     }
     Ok(response)
 }
 
-/// Copies both ways until one side ends, nothing moves any more, or the edge stops.
-async fn join(core: Arc<Core>, client: OnUpgrade, service: OnUpgrade) {
+/// Holds the connection's place among the open ones. Copies both ways until one side ends, nothing moves any more, or the edge stops.
+async fn join(context: Arc<ConnContext>, client: OnUpgrade, service: OnUpgrade) {
     let (Ok(client), Ok(service)) = tokio::join!(client, service) else { return };
-    let clock = &core.clock;
+    let (core, clock) = (&context.core, &context.core.clock);
     let moved = Arc::new(AtomicU64::new(clock.now().0));
     let mut client = Watched::new(client, &moved, clock);
     let mut service = Watched::new(service, &moved, clock);

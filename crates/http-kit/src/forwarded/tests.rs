@@ -20,7 +20,7 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn client(peer: &str, pairs: &[(&str, &str)]) -> Client {
-    Peer::new(ip(peer), Scheme::Http, &trusted()).client(&headers(pairs), &trusted())
+    Peer::new(ip(peer), Scheme::Http).client(&headers(pairs), &trusted())
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn the_scheme_is_the_nearest_proxys() {
 }
 
 fn written(peer: &str, incoming: &[(&str, &str)]) -> HeaderMap {
-    let peer = Peer::new(ip(peer), Scheme::Http, &trusted());
+    let peer = Peer::new(ip(peer), Scheme::Http);
     let client = peer.client(&headers(incoming), &trusted());
     let mut out = HeaderMap::new();
     peer.write_fields(&client, Some(HeaderValue::from_static("shop.example")), &mut out);
@@ -178,7 +178,7 @@ proptest! {
                 map.insert(name, value);
             }
         }
-        let peer = Peer::new(ip("10.0.0.1"), Scheme::Https, &trusted());
+        let peer = Peer::new(ip("10.0.0.1"), Scheme::Https);
         let client = peer.client(&map, &trusted());
         let mut out = HeaderMap::new();
         peer.write_fields(&client, None, &mut out);

@@ -83,7 +83,7 @@ fn looking_at_a_request_allocates_nothing() {
 #[test]
 fn a_stranger_and_an_unknown_client_cost_no_allocation() {
     let trusted = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
-    let peer = Peer::new([203, 0, 113, 9].into(), Scheme::Https, &trusted);
+    let peer = Peer::new([203, 0, 113, 9].into(), Scheme::Https);
     let mut headers = typical();
     headers.remove("user-agent");
     let rules = ClientRules::default();

@@ -15,7 +15,7 @@ use plimsoll_telemetry::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Role, Up};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, DataDirLock};
 use crate::exit::Failure;
 use crate::node::{Facts, Node};
 use crate::setup::{Setup, Source, lines};
@@ -44,14 +44,16 @@ pub(crate) fn run(arguments: &Up) -> Result<(), Failure> {
     let setup = source
         .load(data_dir.path(), &overrides(arguments))
         .map_err(|faults| Failure::Faults(lines(&faults)))?;
-    let _lock = data_dir.lock()?;
+    let sockets = inherited::sockets().map_err(Failure::Unavailable)?;
+    let lock =
+        if sockets.is_empty() { Some(data_dir.lock()?) } else { data_dir.lock_when_free()? };
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("control")
         .enable_all()
         .build()
         .map_err(Failure::failed)?;
-    let started = Started::new(arguments, &setup, &data_dir, control.handle())?;
+    let started = Started::new(arguments, &setup, &data_dir, sockets, lock, control.handle())?;
     let outcome = control.block_on(serve(started, arguments, &source, setup));
     control.shutdown_timeout(OPS_SHUTDOWN);
     outcome
@@ -70,6 +72,7 @@ struct Started {
     access_log_stop: AccessLogStop,
     ops: TcpListener,
     clock: SharedClock,
+    lock: Option<DataDirLock>,
 }
 
 impl Started {
@@ -77,6 +80,8 @@ impl Started {
         arguments: &Up,
         setup: &Setup,
         data_dir: &DataDir,
+        sockets: Vec<TcpListener>,
+        lock: Option<DataDirLock>,
         control: &tokio::runtime::Handle,
     ) -> Result<Self, Failure> {
         let manifest = &setup.input.manifest;
@@ -85,7 +90,6 @@ impl Started {
         }
         let clock = SystemClock::shared();
         let cores = cores(manifest);
-        let sockets = inherited::sockets().map_err(Failure::Unavailable)?;
         let (listeners, ops) = listen(manifest, cores, sockets)?;
         let metrics = Metrics::new(MetricsOptions {
             cores,
@@ -115,7 +119,7 @@ impl Started {
         };
         let node = Node::new(edge, metrics, &clock, facts);
         banner::print(&node);
-        Ok(Self { node: Arc::new(node), access_log_stop, ops, clock })
+        Ok(Self { node: Arc::new(node), access_log_stop, ops, clock, lock })
     }
 }
 
@@ -191,13 +195,16 @@ async fn serve(
     source: &Source,
     setup: Setup,
 ) -> Result<(), Failure> {
-    let Started { node, access_log_stop, ops, clock } = started;
+    let Started { node, access_log_stop, ops, clock, mut lock } = started;
     let mut signals = Signals::new().map_err(Failure::failed)?;
     let (stop_ops, ops_stopped) = tokio::sync::oneshot::channel::<()>();
     let with_console = arguments.role == Role::All;
     let console = tokio::task::spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped));
-    let stop = run_until_stopped(&node, &clock, &mut signals, arguments, source, setup).await;
+    let stop =
+        run_until_stopped(&node, &clock, &mut signals, arguments, source, setup, &mut lock).await;
     node.set_draining();
+    // A successor may have it now.
+    drop(lock.take());
     let deadline = node.drain_deadline();
     tracing::info!(deadline_s = deadline.as_secs_f64(), "draining; a second signal stops at once");
     let drained = tokio::select! {
@@ -226,6 +233,15 @@ async fn serve(
     outcome
 }
 
+/// A successor's lock on the data directory, once the process before it has ended.
+fn lock_if_free(lock: &mut Option<DataDirLock>, node: &Node) {
+    if lock.is_none()
+        && let Ok(directory) = DataDir::open(Some(node.data_dir()))
+    {
+        *lock = directory.lock().ok();
+    }
+}
+
 async fn run_until_stopped(
     node: &Node,
     clock: &SharedClock,
@@ -233,31 +249,44 @@ async fn run_until_stopped(
     arguments: &Up,
     source: &Source,
     setup: Setup,
+    lock: &mut Option<DataDirLock>,
 ) -> Stop {
-    let mut watched = Watched::new(setup.files);
+    let mut watched = Watched::new(setup.files, setup.read_since_unix_ms);
+    // Why the last change was refused. It may be mended by a file that nobody watches yet, such as a
+    // contract that was missing, so it is tried again at each look.
+    let mut refused: Option<Vec<String>> = None;
     let mut tick = tokio::time::interval(TICK);
     let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
-        tokio::select! {
+        let asked = tokio::select! {
             _ = signals.terminate.recv() => return Stop::Patiently,
             _ = signals.interrupt.recv() => return Stop::Promptly,
-            _ = signals.hangup.recv() => {}
+            _ = signals.hangup.recv() => true,
             _ = tick.tick() => {
                 node.tick(clock.now());
+                lock_if_free(lock, node);
                 continue;
             }
             _ = look.tick() => {
-                if !watched.changed() {
+                if !watched.changed() && refused.is_none() {
                     continue;
                 }
+                false
             }
-        }
+        };
         match source.load(node.data_dir(), &overrides(arguments)) {
             Ok(fresh) => {
-                watched = Watched::new(fresh.files);
+                watched = Watched::new(fresh.files, fresh.read_since_unix_ms);
+                refused = None;
                 node.reload(&fresh.input);
             }
-            Err(faults) => node.reload_refused(&lines(&faults)),
+            Err(faults) => {
+                let faults = lines(&faults);
+                if asked || refused.as_ref() != Some(&faults) {
+                    node.reload_refused(&faults);
+                }
+                refused = Some(faults);
+            }
         }
     }
 }

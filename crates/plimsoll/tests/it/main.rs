@@ -1,14 +1,26 @@
 //! The built binary as its users meet it: real sockets, real processes, a scripted origin with a
 //! raw byte log as the judge.
 
+// Under `cfg(test)` the lints know that helpers here are test code.
+#[cfg(test)]
 mod answers;
+#[cfg(test)]
 mod bodies;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
 mod drain;
+#[cfg(test)]
 mod failures;
+#[cfg(test)]
 mod http2;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
 mod scene;
+#[cfg(test)]
 mod slow;
+#[cfg(test)]
 mod smuggling;
+#[cfg(test)]
 mod streams;

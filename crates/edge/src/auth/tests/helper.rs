@@ -222,7 +222,9 @@ impl World {
     }
 
     pub(super) fn settled(&self, authenticator: &Authenticator) {
-        self.run(authenticator.settled(Duration::from_secs(20)));
+        let settled = authenticator.settled(Duration::from_secs(600));
+        let in_time = async { tokio::time::timeout(Duration::from_secs(30), settled).await };
+        self.run(in_time).expect("the end of the first fetch wakes who waits for it");
     }
 
     /// Waits, in real time, until `done`; what is waited for runs in the background.

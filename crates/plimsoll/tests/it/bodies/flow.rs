@@ -20,8 +20,8 @@ const TOTAL: u64 = 192 << 20;
 /// connections (they grow to some megabytes each) and a little of the edge's own.
 const UNDERWAY_MAX: u64 = 64 << 20;
 
-/// What the edge itself may hold of it, in bytes.
-const GROWTH_MAX: u64 = 8 << 20;
+/// What the edge itself may grow by, in bytes; the allocator takes some megabytes at a time.
+const GROWTH_MAX: u64 = 16 << 20;
 
 const PATIENT: &str = "[service.timeouts]\ntotal = \"2m\"\nfirst_byte = \"2m\"\n";
 

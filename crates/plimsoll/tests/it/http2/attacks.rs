@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use plimsoll_testkit::Outcome;
+
 use crate::bodies::tools::{SECOND, Watch, eventually, gauge_settles};
 use crate::scene::Scene;
 
@@ -129,6 +131,10 @@ impl Before {
         println!("{what}: grown by {} KiB", growth >> 10);
         assert!(growth < GROWTH_MAX, "{what}: grown by {growth} bytes");
         assert_eq!(self.scene.ask("GET", "/x", &[]).status, 200, "{what}");
+        eventually("the service is held by nobody", 5 * SECOND, || {
+            let seen = self.scene.origin.log().exchanges();
+            seen.iter().all(|exchange| exchange.outcome != Outcome::Pending)
+        });
         gauge_settles(&self.scene.edge, "plimsoll_requests_in_flight", 0.0, 5 * SECOND);
     }
 }
@@ -163,9 +169,6 @@ fn rapid_resets_end_the_connection_before_they_become_work() {
     assert_ne!(end, End::Open, "the attacker is still connected");
     assert!(reached < 500, "{reached} requests reached the service");
     before.unharmed("rapid reset");
-    eventually("no connection to the service is held for it", 3 * SECOND, || {
-        before.scene.origin.log().connections_open() <= 1
-    });
 }
 
 /// The same at a pace that no detector of bursts sees: each request has reached the service when it
@@ -183,10 +186,9 @@ fn patient_resets_leave_nothing_behind() {
         ended |= stream.write_all(&frame(RST_STREAM, 0, id, &8_u32.to_be_bytes())).is_err();
     }
     println!("patient resets: the connection was {}", if ended { "ended" } else { "kept" });
-    eventually("no connection to the service is held", 5 * SECOND, || {
-        before.scene.origin.log().connections_open() <= 1
-    });
     before.unharmed("patient resets");
+    let reached = before.scene.origin.log().requests();
+    assert!(reached > 100, "only {reached} reached the service: the pace is too fast to tell");
 }
 
 /// CVE-2024-27316 and its kin: a head that goes on in frame after frame and never ends.

@@ -27,6 +27,8 @@ fn trickle(mut stream: TcpStream, bytes: &[u8], pause: Duration) -> Option<Durat
         };
         let ended = match stream.read(&mut came) {
             Ok(0) => true,
+            // Frames of HTTP/2, its settings and its farewell, are no answer.
+            Ok(_) if came[0] == 0 => false,
             Ok(n) => panic!("answered: {}", String::from_utf8_lossy(&came[..n])),
             Err(e) => {
                 !matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)

@@ -152,3 +152,44 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RefusalWriter<S> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_refusal_of_hypers_becomes_a_problem_document() {
+        let (mut client, io) = tokio::io::duplex(4096);
+        let mut writer = RefusalWriter::new(io, Arc::new(ConnState::default()));
+        writer.write_all(REFUSAL).await.unwrap();
+        writer.flush().await.unwrap();
+        drop(writer);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("application/problem+json"), "{answer}");
+        assert!(answer.contains("PLM-EDGE-0013"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_looks_like_a_refusal_is_left_as_it_is() {
+        let (mut client, io) = tokio::io::duplex(4096);
+        let state = Arc::new(ConnState::default());
+        let mut writer = RefusalWriter::new(io, Arc::clone(&state));
+        state.request_begins();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", REFUSAL.len());
+        writer.write_all(head.as_bytes()).await.unwrap();
+        writer.flush().await.unwrap();
+        // The body's last piece is written after the request has been counted as ended.
+        state.request_ends();
+        writer.write_all(REFUSAL).await.unwrap();
+        writer.flush().await.unwrap();
+        drop(writer);
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, [head.as_bytes(), REFUSAL].concat());
+    }
+}

@@ -1,6 +1,7 @@
 //! Stopping without losing a request, and a successor that takes over the same sockets.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_testkit::judge::{Expect, Judgement, judge};
@@ -20,8 +21,10 @@ enum Going {
     Killed,
 }
 
-fn successor(socket: &TcpListener, origin: &Origin) -> Plimsoll {
+/// All of them use one data directory, as a restarted service does.
+fn successor(socket: &TcpListener, origin: &Origin, data_dir: &Path) -> Plimsoll {
     Plimsoll::start(&PlimsollOptions {
+        data_dir: Some(data_dir.to_owned()),
         manifest: Some(open_manifest(&origin.url(), "", "", "")),
         inherited: vec![socket.try_clone().unwrap()],
         ..PlimsollOptions::default()
@@ -36,7 +39,8 @@ fn hand_over(going: Going, handovers: usize) -> Judgement {
     origin.set_default(Script::parse(&format!("body={BODY_BYTES};delay=3")).unwrap());
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = socket.local_addr().unwrap();
-    let mut running = successor(&socket, &origin);
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut running = successor(&socket, &origin, data_dir.path());
     let plan = LoadPlan { pause: Duration::from_millis(1), ..LoadPlan::new(addr) };
     let churn = load::start(&LoadPlan {
         clients: 4,
@@ -46,7 +50,7 @@ fn hand_over(going: Going, handovers: usize) -> Judgement {
     });
     let kept = load::start(&LoadPlan { clients: 4, prefix: "kept".into(), ..plan });
     for _ in 0..handovers {
-        let next = successor(&socket, &origin);
+        let next = successor(&socket, &origin, data_dir.path());
         std::thread::sleep(Duration::from_millis(100));
         match going {
             Going::Drained => {
@@ -118,5 +122,19 @@ fn ctrl_c_does_not_wait_for_idle_connections() {
     assert_eq!(idle.get("/", &[]).unwrap().status, 200);
     scene.edge.signal(Signal::INT).unwrap();
     let ended = scene.edge.wait(Duration::from_secs(3)).unwrap();
+    assert!(ended.is_some_and(|status| status.success()), "{}", scene.edge.stderr());
+}
+
+#[test]
+fn an_answer_that_the_client_is_slow_to_take_is_not_cut() {
+    let mut scene = Scene::open("", "", "");
+    let mut client = scene.client();
+    let body = 3_000_000;
+    client.send(format!("GET /x HTTP/1.1\r\nhost: a\r\nx-script: body={body}\r\n\r\n")).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    scene.edge.signal(Signal::INT).unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(client.read_response().unwrap().body.len(), body);
+    let ended = scene.edge.wait(Duration::from_secs(5)).unwrap();
     assert!(ended.is_some_and(|status| status.success()), "{}", scene.edge.stderr());
 }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use plimsoll_testkit::Script;
 use plimsoll_testkit::judge::{Expect, judge};
 use plimsoll_testkit::load::{self, LoadPlan};
+use plimsoll_testkit::{Origin, Script};
 
-use crate::scene::{Scene, open_manifest, problem};
+use crate::scene::{CONTRACT, Scene, open_manifest, problem};
 
 const RELOADS: usize = 100;
 
@@ -101,4 +101,37 @@ fn a_limit_that_did_not_change_keeps_what_was_used_up() {
     scene.edge.reload().unwrap();
     wait_for_reload(&scene, "ok", before);
     problem(&scene.ask("GET", "/", &[]), 429, "PLM-EDGE-0301");
+}
+
+#[test]
+fn connections_to_a_url_that_is_gone_from_the_manifest_are_closed() {
+    let scene = Scene::open("", "", "");
+    assert_eq!(scene.ask("GET", "/", &[]).status, 200);
+    assert_eq!(scene.origin.log().connections_open(), 1);
+    let other = Origin::start().unwrap();
+    let before = reloads(&scene, "ok");
+    scene.edge.write_manifest(&open_manifest(&other.url(), "", "", "")).unwrap();
+    scene.edge.reload().unwrap();
+    wait_for_reload(&scene, "ok", before);
+    assert_eq!(scene.ask("GET", "/", &[]).status, 200);
+    for _ in 0..100 {
+        if scene.origin.log().connections_open() == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("still open: {}", scene.origin.log().connections_open());
+}
+
+#[test]
+fn a_missing_contract_that_appears_is_noticed() {
+    let scene = Scene::open("", "", "");
+    let with = open_manifest(&scene.origin.url(), "", "contract = \"later.json\"\n", "");
+    let before = reloads(&scene, "refused");
+    scene.edge.write_manifest(&with).unwrap();
+    wait_for_reload(&scene, "refused", before);
+    let before = reloads(&scene, "ok");
+    std::fs::write(scene.edge.work_dir().join("later.json"), CONTRACT).unwrap();
+    wait_for_reload(&scene, "ok", before);
+    problem(&scene.ask("GET", "/nowhere", &[]), 404, "PLM-EDGE-0101");
 }

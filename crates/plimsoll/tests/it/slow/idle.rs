@@ -52,6 +52,23 @@ fn ask(client: &mut RawClient, id: &str) {
     assert_eq!((answer.status, &answer.body), (200, &expected_body(id, 20)), "{id}");
 }
 
+/// Opens so many connections, each of which has been answered once.
+fn open(addr: SocketAddr, count: usize) -> Vec<RawClient> {
+    const THREADS: usize = 4;
+    let some = |first: usize| {
+        let opened = (first..count).step_by(THREADS).map(|n| {
+            let mut client = connect(addr, n);
+            ask(&mut client, &format!("held-{n}"));
+            client
+        });
+        opened.collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || some(n))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
 /// The most that one request took.
 fn slowest(scene: &Scene, count: usize) -> std::time::Duration {
     (0..count)
@@ -76,13 +93,7 @@ fn ten_thousand_idle_connections_are_held_while_others_are_served() {
     }
     let before = scene.edge.facts().rss_bytes().unwrap();
     let watch = Watch::start();
-    let mut held: Vec<RawClient> = (0..count)
-        .map(|n| {
-            let mut client = connect(scene.edge.addr(), n);
-            ask(&mut client, &format!("held-{n}"));
-            client
-        })
-        .collect();
+    let mut held = open(scene.edge.addr(), count);
     let opened = watch.read();
     let after = scene.edge.facts().rss_bytes().unwrap();
     let each = after.saturating_sub(before) / count as u64;

@@ -78,6 +78,19 @@ async fn answers_without_a_body_end_their_stream() {
     }
 }
 
+#[tokio::test]
+async fn head_of_what_the_edge_answers_itself_has_no_body_either() {
+    let scene = Scene::shop("");
+    let mut client = Client::connect(scene.edge.addr()).await;
+    for (uri, status) in [("http://a/openapi.json", 200), ("http://a/nowhere", 404)] {
+        let request = Request::builder().method("HEAD").uri(uri).body(()).unwrap();
+        let answer = client.request(request, None).await.unwrap();
+        let stated = answer.headers["content-length"].to_str().unwrap().parse::<usize>().unwrap();
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (status, 0), "{uri}");
+        assert!(stated > 100, "{uri}: {stated}");
+    }
+}
+
 /// Trailers of the service reach a client that can take them, without what frames or identifies;
 /// trailers of a client never carry an identity to the service.
 #[tokio::test]

@@ -114,7 +114,8 @@ pub struct Issuer {
     #[schemars(extend("x-min" = "1s", "x-max" = "31d"))]
     pub stale_max: HumanDuration,
     /// The `typ` that a token's header must have, such as `at+jwt` (RFC 9068 section 2.1).
-    /// Default: none, any `typ` is accepted. Since 0.1.
+    /// Default: none, and any `typ` is accepted that does not name another kind of token, such as
+    /// `dpop+jwt`. Since 0.1.
     #[schemars(length(min = 1, max = 64))]
     pub type_header: Option<String>,
     /// The claim with the token's scopes, as text separated by spaces or as an array.

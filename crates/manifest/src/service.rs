@@ -135,8 +135,9 @@ pub struct Timeouts {
     /// From the last byte of the request to the first of the answer. Since 0.1.
     #[schemars(extend("x-min" = "1ms", "x-max" = "1h"))]
     pub first_byte: HumanDuration,
-    /// For the whole exchange, from routing to the last byte of the answer. Passthrough has no
-    /// total. Since 0.1.
+    /// For all that the backend is waited for, from routing to the last byte of its answer. What
+    /// the client takes to send its body or to read the answer does not count; limits of `[edge]`
+    /// bound that. Passthrough and event streams have no total. Since 0.1.
     #[schemars(extend("x-min" = "1ms", "x-max" = "24h"))]
     pub total: HumanDuration,
     /// How long an idle pooled connection is kept; below the backend's own keep-alive, so that the

@@ -53,11 +53,11 @@ impl DataDir {
             None => env::data_dir(user.is_root())?,
         };
         let unreachable = |source| DataDirError::Unreachable { path: path.clone(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).or_else(|error| {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|error| {
             if error.kind() == io::ErrorKind::AlreadyExists && !path.is_dir() {
-                return Err(DataDirError::NotADirectory(path.clone()));
+                return DataDirError::NotADirectory(path.clone());
             }
-            Err(unreachable(error))
+            unreachable(error)
         })?;
         let path = path.canonicalize().map_err(unreachable)?;
         let owner = fs::metadata(&path)

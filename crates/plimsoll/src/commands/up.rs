@@ -199,6 +199,7 @@ async fn serve(
     let mut signals = Signals::new().map_err(Failure::failed)?;
     let (stop_ops, ops_stopped) = tokio::sync::oneshot::channel::<()>();
     let with_console = arguments.role == Role::All;
+    #[expect(clippy::disallowed_methods, reason = "one task a process, awaited below")]
     let console = tokio::task::spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped));
     let stop =
         run_until_stopped(&node, &clock, &mut signals, arguments, source, setup, &mut lock).await;

@@ -30,10 +30,13 @@ fn family(name: &str) -> Vec<Case> {
 /// How a case is run, and what came of it.
 type Verdict = (String, Result<(), String>);
 
+/// Runs one case, in each way it is delivered.
+type Runner = Box<dyn Fn(&Case) -> Vec<Verdict>>;
+
 /// Runs every case of a family and reports all that fail, not only the first.
 fn run(name: &str) {
     let cases = family(name);
-    let verdict: Box<dyn Fn(&Case) -> Vec<Verdict>> = match cases.first().map(Case::kind) {
+    let verdict: Runner = match cases.first().map(Case::kind) {
         None => panic!("{name} holds no case"),
         Some(Kind::Request) => {
             let bench = Bench::start();

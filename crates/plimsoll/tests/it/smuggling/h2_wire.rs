@@ -17,6 +17,9 @@ const END_HEADERS: u8 = 0x4;
 
 type Field = (Vec<u8>, Vec<u8>);
 
+/// Kind, flags, stream and payload.
+type Frame = (u8, u8, u32, Vec<u8>);
+
 /// What became of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -89,7 +92,7 @@ impl Connection {
                     return Ok(Fate::Reset(word(&payload, 0)));
                 }
                 HEADERS if stream == wanted && status.is_none() => {
-                    status = Some(status_of(&payload)?)
+                    status = Some(status_of(&payload)?);
                 }
                 DATA if stream == wanted => body += payload.len(),
                 _ => {}
@@ -101,7 +104,7 @@ impl Connection {
         }
     }
 
-    fn read_frame(&mut self) -> io::Result<Option<(u8, u8, u32, Vec<u8>)>> {
+    fn read_frame(&mut self) -> io::Result<Option<Frame>> {
         let mut head = [0; 9];
         match self.stream.read_exact(&mut head) {
             Ok(()) => {}

@@ -44,13 +44,14 @@ impl Hostile {
 impl Drop for Hostile {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.addr);
+        // Only to wake it; nobody may listen any more.
+        TcpStream::connect(self.addr).ok();
     }
 }
 
 fn serve(mut stream: TcpStream, hostile: &Mutex<Vec<u8>>) {
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
-    let _ = stream.set_nodelay(true);
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok();
+    stream.set_nodelay(true).ok();
     let mut held = Vec::new();
     let mut piece = [0; 4096];
     loop {

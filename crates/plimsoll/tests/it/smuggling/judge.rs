@@ -118,7 +118,7 @@ fn relay(to: SocketAddr) -> SocketAddr {
                     break;
                 }
             }
-            let _ = to.shutdown(std::net::Shutdown::Write);
+            to.shutdown(std::net::Shutdown::Write).ok();
         });
     };
     std::thread::spawn(move || {
@@ -154,7 +154,7 @@ pub(crate) fn request(bench: &Bench, case: &Case, delivery: Delivery) -> Result<
     bench.origin.log().clear();
     let mut client = bench.client()?;
     // What a peer that has closed already does not take, it does not need.
-    let _ = deliver(&mut client, case, delivery);
+    deliver(&mut client, case, delivery).ok();
     let first = client.read_response_to(case.method());
     let goes_on = judge(case, first, &mut client)?;
     drop(client);

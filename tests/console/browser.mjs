@@ -1,0 +1,254 @@
+// Looks at the console as a reader does: browser.mjs CHROMIUM checks|images OPS [DIRECTORY]
+// Prints a line of JSON for each check; `run` beside this file starts it and counts them.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [executablePath, task, ops, directory] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const MOVES_WITHIN_MS = 3000;
+const WATCHED_MS = 6000;
+const WIDE = { width: 1440, height: 900 };
+const NARROW = { width: 390, height: 844 };
+// A name that someone else has pointed at this machine (DNS rebinding).
+const STRANGER = "rebound.test";
+const FLAGS = [
+  "--headless=new",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  `--host-resolver-rules=MAP ${STRANGER} 127.0.0.1`,
+];
+
+const print = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const section = (name) => print({ section: name });
+const check = (name, holds, detail = "") => print({ check: name, holds: Boolean(holds), detail });
+
+// Before the page's own script: keeps every shift of its layout, whoever caused it.
+function watchShifts() {
+  window.shifts = [];
+  new PerformanceObserver((list) => {
+    for (const { value, sources } of list.getEntries()) {
+      const moved = sources.map(({ node, previousRect, currentRect }) => ({
+        what: (node?.outerHTML ?? node?.data ?? "gone").slice(0, 120),
+        // A unit goes along its line when the number before it gets a digit more.
+        alongItsLine: node?.nodeType === Node.TEXT_NODE && previousRect.y === currentRect.y,
+      }));
+      window.shifts.push({ value, moved });
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+}
+
+// What shifts while the page is live, in so many milliseconds.
+async function shifts(page, ms) {
+  await page.waitForFunction(() => document.getElementById("link").dataset.state === "live");
+  await page.evaluate(() => { window.shifts.length = 0; });
+  await page.waitForTimeout(ms);
+  const all = await page.evaluate(() => window.shifts);
+  const score = all.reduce((sum, { value }) => sum + value, 0);
+  const moved = all.flatMap((shift) => shift.moved.filter(({ alongItsLine }) => !alongItsLine));
+  return { none: moved.length === 0 && score.toFixed(3) === "0.000", score, moved };
+}
+
+// A page with what it asked for and complained of.
+async function open(browser, options, path = "/") {
+  const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
+  const page = await context.newPage();
+  const seen = { asked: [], complaints: [], kinds: {} };
+  page.on("request", (request) => seen.asked.push(request.url()));
+  page.on("response", (response) => {
+    seen.kinds[new URL(response.url()).pathname] = response.headers()["content-type"];
+  });
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) seen.complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => seen.complaints.push(String(error)));
+  if (options?.javaScriptEnabled !== false) await page.addInitScript(watchShifts);
+  const response = await page.goto(ops + path);
+  return { page, seen, response, close: () => context.close() };
+}
+
+const text = (page, selector) => page.locator(selector).allInnerTexts();
+const figures = async (page) => (await text(page, "#traffic dd b")).join(" ");
+const plots = (page) =>
+  page.locator(".drawing path").evaluateAll((all) => all.map((path) => path.getAttribute("d")).join());
+
+// Milliseconds until what is read differs from what it was, at most `ms`.
+async function untilMoved(read, ms) {
+  const start = performance.now();
+  const was = await read();
+  while (performance.now() - start < ms) {
+    if ((await read()) !== was) return performance.now() - start;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  return Infinity;
+}
+
+async function barriers(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run(document));
+  const brief = found.violations.map(({ id, nodes }) => ({
+    id,
+    nodes: nodes.slice(0, 3).map(({ target, failureSummary }) => `${target}: ${failureSummary}`),
+  }));
+  return { brief, rules: found.passes.length };
+}
+
+async function live(browser) {
+  section("the page, live");
+  const { page, seen, response, close } = await open(browser, {}, "/?window=10");
+  check("it answers", response.status() === 200, response.status());
+  const policy = response.headers()["content-security-policy"] ?? "";
+  check("its policy lets nothing in from elsewhere", policy.includes("default-src 'self'"), policy);
+  const moved = await untilMoved(() => figures(page), MOVES_WITHIN_MS);
+  check("the figures move within 3 s", moved < MOVES_WITHIN_MS, moved);
+  const drawn = await untilMoved(() => plots(page), MOVES_WITHIN_MS);
+  check("and so do the plots", drawn < MOVES_WITHIN_MS, drawn);
+  const kind = seen.kinds["/live"] ?? "";
+  check("by server-sent events", kind.startsWith("text/event-stream"), kind);
+  check("it says that it is live", (await text(page, "#link"))[0] === "Live");
+  const shifted = await shifts(page, WATCHED_MS);
+  check("nothing shifts while they do", shifted.none, shifted);
+  const elsewhere = seen.asked.filter((url) => new URL(url).origin !== ops);
+  check("every request is to the ops listener", elsewhere.length === 0 && seen.asked.length >= 4,
+    { elsewhere, asked: seen.asked.length });
+  check("no complaint in its console", seen.complaints.length === 0, seen.complaints);
+  await keyboard(page);
+  await close();
+}
+
+// What the first presses of Tab come to.
+async function tabbed(page) {
+  const stops = [];
+  for (let press = 0; press < 8; press += 1) {
+    await page.keyboard.press("Tab");
+    stops.push(await page.evaluate(() => {
+      const { id, textContent, outerHTML } = document.activeElement;
+      const { outlineStyle } = getComputedStyle(document.activeElement);
+      return { id, text: textContent.trim(), html: outerHTML.slice(0, 80), outlineStyle };
+    }));
+  }
+  return stops;
+}
+
+async function keyboard(page) {
+  section("by keyboard alone");
+  const stops = await tabbed(page);
+  const links = await text(page, "nav a");
+  const names = stops.map((stop) => stop.text);
+  check("Tab comes to the link past the head first", names[0] === "Skip to the figures", names);
+  check("to each window", links.length === 3 && links.every((link) => names.includes(link)), names);
+  check("and to Pause", stops.some(({ id }) => id === "pause"), names);
+  const unseen = stops.filter(({ outlineStyle }) => outlineStyle === "none");
+  check("one sees where one is", unseen.length === 0, unseen);
+  while (await page.evaluate(() => document.activeElement.id !== "pause")) {
+    await page.keyboard.press("Shift+Tab");
+  }
+  await page.keyboard.press("Enter");
+  check("Enter pauses", (await text(page, "#link"))[0] === "Paused"
+    && (await text(page, "#pause"))[0] === "Resume");
+  const still = await untilMoved(() => plots(page), MOVES_WITHIN_MS);
+  check("paused, nothing moves", still === Infinity, still);
+  await page.keyboard.press("Enter");
+  const again = await untilMoved(() => plots(page), MOVES_WITHIN_MS);
+  check("resumed, it goes on, and Pause keeps the focus", again < MOVES_WITHIN_MS
+    && await page.evaluate(() => document.activeElement.id === "pause"), again);
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/window=300/);
+  const here = await text(page, "nav a[aria-current]");
+  check("Enter chooses a window", here.length === 1 && here[0] === links[2], here);
+}
+
+async function readable(browser, name, options) {
+  section(`barriers, ${name}`);
+  const { page, seen, close } = await open(browser, options);
+  await untilMoved(() => plots(page), MOVES_WITHIN_MS);
+  const { brief, rules } = await barriers(page);
+  check(`axe finds none in ${rules} rules that apply`, brief.length === 0 && rules > 20, brief);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  check("the page does not scroll sideways", wide <= options.viewport.width, wide);
+  const shifted = await shifts(page, MOVES_WITHIN_MS);
+  check("nothing shifts", shifted.none, shifted);
+  check("no complaint in its console", seen.complaints.length === 0, seen.complaints);
+  await close();
+}
+
+async function withoutScript(browser) {
+  section("without script");
+  const { page, close } = await open(browser, { javaScriptEnabled: false });
+  check("the figures are there", /\d/.test(await figures(page)), await figures(page));
+  check("it does not say that it is live", (await text(page, "#link"))[0] === "Not live");
+  await close();
+}
+
+async function strangers(browser) {
+  section("strangers");
+  const { page, close } = await open(browser, {});
+  const response = await page.goto(ops.replace("127.0.0.1", STRANGER));
+  check("under another name the page is refused", response.status() === 421, response.status());
+  await close();
+}
+
+// The checks above can fail: each is shown what it looks for.
+async function controls(browser) {
+  section("the checks see what they look for");
+  const { page, seen, close } = await open(browser, {});
+  const watched = shifts(page, MOVES_WITHIN_MS);
+  await page.waitForTimeout(MOVES_WITHIN_MS / 2);
+  await page.evaluate(() => {
+    const block = document.createElement("div");
+    block.style.height = "12px";
+    document.body.prepend(block);
+  });
+  const shifted = await watched;
+  check("a shift", !shifted.none, shifted);
+  await page.evaluate(() => document.body.append(document.createElement("img")));
+  const { brief } = await barriers(page);
+  check("a barrier", brief.some(({ id }) => id === "image-alt"), brief);
+  const refused = await page.evaluate((stranger) =>
+    fetch(`http://${stranger}:1/`).then(() => false, () => true), STRANGER);
+  check("a request to elsewhere, which the policy refuses", refused
+    && seen.complaints.some((text) => text.includes("Content Security Policy")), seen.complaints);
+  await close();
+}
+
+// The README's pictures.
+async function images(browser) {
+  const shots = [
+    ["console-light.png", { viewport: WIDE }],
+    ["console-dark.png", { viewport: WIDE, colorScheme: "dark" }],
+    ["console-narrow.png", { viewport: { ...NARROW, height: 1600 }, hasTouch: true }],
+  ];
+  for (const [file, options] of shots) {
+    const { page, close } = await open(browser, options);
+    await untilMoved(() => plots(page), MOVES_WITHIN_MS);
+    await page.screenshot({ path: join(directory, file) });
+    check(file, (await text(page, "#link"))[0] === "Live");
+    await close();
+  }
+}
+
+const browser = await chromium.launch({ executablePath, args: FLAGS });
+try {
+  if (task === "images") {
+    await images(browser);
+  } else {
+    await live(browser);
+    await readable(browser, "light", { viewport: WIDE, colorScheme: "light" });
+    await readable(browser, "dark", { viewport: WIDE, colorScheme: "dark" });
+    await readable(browser, "390 px wide", { viewport: NARROW });
+    await withoutScript(browser);
+    await strangers(browser);
+    await controls(browser);
+  }
+  print({ end: true });
+} finally {
+  await browser.close();
+}

@@ -77,7 +77,7 @@ async function open(browser, options, path = "/") {
 const text = (page, selector) => page.locator(selector).allInnerTexts();
 const figures = async (page) => (await text(page, "#traffic dd b")).join(" ");
 const plots = (page) =>
-  page.locator(".drawing path").evaluateAll((all) => all.map((path) => path.getAttribute("d")).join());
+  page.locator(".drawing path").evaluateAll((all) => all.map((one) => one.getAttribute("d")).join());
 
 // Milliseconds until what is read differs from what it was, at most `ms`.
 async function untilMoved(read, ms) {

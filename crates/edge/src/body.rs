@@ -293,8 +293,8 @@ pub(crate) struct UpstreamBody {
     clock: SharedClock,
 }
 
-/// The most of an answer that an HTTP/2 stream takes at once, bytes: it waits there until the client
-/// opens its window, and a client that takes so much in `write_stall_timeout` is alive.
+/// The most of an answer that an HTTP/2 stream takes at once, bytes: it waits there until the
+/// client opens its window, and a client that takes so much in `write_stall_timeout` is alive.
 const H2_PIECE_MAX: usize = 16 * 1024;
 
 /// Time limits while an answer's body is passed on.

@@ -42,11 +42,12 @@ const UNSENT_MAX: u32 = 128 * 1024;
 const H2_STREAM_WINDOW: u32 = 256 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// Bytes by which the library's own bound on a field section lies above ours: what is too large gets
-/// a problem document from us and not a bare status from it.
+/// Bytes by which the library's own bound on a field section lies above ours: what is too large
+/// gets a problem document from us and not a bare status from it.
 const H2_HEADER_SLACK: u32 = 256 * 1024;
 
-/// Header fields that hyper reads without memory of their own; it asks for it once more are allowed.
+/// Header fields that hyper reads without memory of their own; it asks for it once more are
+/// allowed.
 const HEADERS_INLINE: usize = 100;
 
 /// Bytes of an answer that wait in a stream for the client.

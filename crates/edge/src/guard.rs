@@ -253,8 +253,8 @@ impl<S> Guarded<S> {
         self.settle();
         if self.state.in_flight() > 0 {
             self.reading = Reading::Busy;
-            // hyper does not look at the socket again when the answer is out. Only a timer makes it,
-            // so one is always armed, or a connection that falls silent would never be closed.
+            // hyper does not look at the socket again when the answer is out. Only a timer makes
+            // it, so one is always armed, or a connection that falls silent would never be closed.
             let look_again = self.clock.now().plus(self.limits.keep_alive);
             let _elapsed = self.read_timer.expired(look_again, &self.clock, cx);
             return false;

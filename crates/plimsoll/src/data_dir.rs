@@ -73,8 +73,9 @@ impl DataDir {
         &self.path
     }
 
-    /// The same, for a successor on sockets that were handed over: while the process before it still
-    /// finishes what is under way, the directory is that one's; it is ours as soon as that is gone.
+    /// The same, for a successor on sockets that were handed over: while the process before it
+    /// still finishes what is under way, the directory is that one's; it is ours as soon as that is
+    /// gone.
     pub(crate) fn lock_when_free(&self) -> Result<Option<DataDirLock>, DataDirError> {
         match self.lock() {
             Ok(lock) => Ok(Some(lock)),

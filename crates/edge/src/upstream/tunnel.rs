@@ -77,7 +77,8 @@ pub(crate) async fn tunnel(
     Ok(response)
 }
 
-/// Holds the connection's place among the open ones. Copies both ways until one side ends, nothing moves any more, or the edge stops.
+/// Holds the connection's place among the open ones. Copies both ways until one side ends, nothing
+/// moves any more, or the edge stops.
 async fn join(context: Arc<ConnContext>, client: OnUpgrade, service: OnUpgrade) {
     let (Ok(client), Ok(service)) = tokio::join!(client, service) else { return };
     let (core, clock) = (&context.core, &context.core.clock);

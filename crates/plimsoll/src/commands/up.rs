@@ -253,8 +253,8 @@ async fn run_until_stopped(
     lock: &mut Option<DataDirLock>,
 ) -> Stop {
     let mut watched = Watched::new(setup.files, setup.read_since_unix_ms);
-    // Why the last change was refused. It may be mended by a file that nobody watches yet, such as a
-    // contract that was missing, so it is tried again at each look.
+    // Why the last change was refused. It may be mended by a file that nobody watches yet, such as
+    // a contract that was missing, so it is tried again at each look.
     let mut refused: Option<Vec<String>> = None;
     let mut tick = tokio::time::interval(TICK);
     let mut look = tokio::time::interval(LOOK_EVERY);

@@ -108,7 +108,8 @@ async fn one_stream_more_than_allowed_waits_for_its_turn() {
 #[tokio::test]
 async fn a_stream_that_stands_still_holds_up_no_other() {
     let scene = Scene::open("", "", "");
-    // The unread stream may fill its own window, not the connection's, which is the client's to give.
+    // The unread stream may fill its own window, not the connection's, which is the client's to
+    // give.
     let mut builder = h2::client::Builder::new();
     builder.initial_window_size(256 * 1024).initial_connection_window_size(1 << 20);
     let mut client = Client::with(scene.edge.addr(), &builder).await;

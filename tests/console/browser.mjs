@@ -77,7 +77,7 @@ async function open(browser, options, path = "/") {
 const text = (page, selector) => page.locator(selector).allInnerTexts();
 const figures = async (page) => (await text(page, "#traffic dd b")).join(" ");
 const plots = (page) =>
-  page.locator(".drawing path").evaluateAll((all) => all.map((one) => one.getAttribute("d")).join());
+  page.locator(".drawing path").evaluateAll((all) => `${all.map((path) => path.getAttribute("d"))}`);
 
 // Milliseconds until what is read differs from what it was, at most `ms`.
 async function untilMoved(read, ms) {
@@ -219,12 +219,13 @@ async function controls(browser) {
   await close();
 }
 
-// The README's pictures.
+// The README's pictures: as much of the page as says what it is like.
 async function images(browser) {
+  const wide = { ...WIDE, height: 1300 };
   const shots = [
-    ["console-light.png", { viewport: WIDE }],
-    ["console-dark.png", { viewport: WIDE, colorScheme: "dark" }],
-    ["console-narrow.png", { viewport: { ...NARROW, height: 1600 }, hasTouch: true }],
+    ["console-light.png", { viewport: wide }],
+    ["console-dark.png", { viewport: wide, colorScheme: "dark" }],
+    ["console-narrow.png", { viewport: { ...NARROW, height: 1175 } }],
   ];
   for (const [file, options] of shots) {
     const { page, close } = await open(browser, options);

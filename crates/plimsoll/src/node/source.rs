@@ -94,8 +94,8 @@ impl Source for Node {
         if draining {
             reasons.push(Reason {
                 code: "draining".to_owned(),
-                why: "the process was asked to stop and finishes what is under way".to_owned(),
-                next: "send traffic to another node".to_owned(),
+                why: "The process was asked to stop and finishes what is under way.".to_owned(),
+                next: "Send traffic to another node.".to_owned(),
             });
         }
         let config = self.edge.config();
@@ -107,11 +107,11 @@ impl Source for Node {
                 reasons.push(Reason {
                     code: "issuer_keys_missing".to_owned(),
                     why: format!(
-                        "the keys of {} are not there: {}",
+                        "The keys of {} are not there: {}.",
                         issuer.issuer,
                         issuer.last_error.as_deref().unwrap_or("not fetched yet")
                     ),
-                    next: "tokens of this issuer are refused with 503 until it can be reached"
+                    next: "Tokens of this issuer are refused with 503 until it can be reached."
                         .to_owned(),
                 });
             }
@@ -193,7 +193,7 @@ impl Node {
                 "{} faults, the first: {first}. The one before is in force.",
                 refused.len()
             ),
-            next: "mend it; it is read again when the file changes".to_owned(),
+            next: "Mend it; it is read again when the file changes.".to_owned(),
         }]
     }
 }
@@ -214,20 +214,20 @@ pub(crate) fn weaknesses(config: &Config) -> Vec<Notice> {
         note(
             "No issuer is configured",
             "Nothing is verified: credentials pass through to the backend.",
-            "name your issuer in [[auth.issuer]]",
+            "Name your issuer in [[auth.issuer]].",
         );
     } else if manifest.auth.issuers.iter().any(|issuer| issuer.development) {
         note(
             "The development issuer is trusted",
             "Whoever can read the data directory can make tokens.",
-            "name your real issuer before clients can reach this edge",
+            "Name your real issuer before clients can reach this edge.",
         );
     }
     if config.limits().is_empty() {
         note(
             "No limit is configured",
             "Nobody is refused for asking too often.",
-            "name limits in [[limit]]; `plimsoll init` suggests some",
+            "Name limits in [[limit]]; `plimsoll init` suggests some.",
         );
     }
     let public = manifest.edge.listen.iter().any(|address| !address.0.ip().is_loopback());
@@ -235,7 +235,7 @@ pub(crate) fn weaknesses(config: &Config) -> Vec<Notice> {
         note(
             "Clients are served without TLS",
             "The edge listens beyond this machine, has no certificate and trusts no proxy.",
-            "set [edge.tls], or name the proxy that ends TLS in trusted_proxies",
+            "Set [edge.tls], or name the proxy that ends TLS in trusted_proxies.",
         );
     }
     notices

@@ -1,9 +1,11 @@
 //! The way to a service: which of its URLs, over which connection, by when, and what is done when
 //! that fails.
 //!
-//! A request is sent once. It is sent again only when hyper hands it back unsent (the pooled
-//! connection was dead) or when no connection could be made, so nothing can have executed twice.
-//! Retries of requests that were sent need a budget and a key; they are not made here.
+//! A request is sent once. It is sent again only where nothing can have executed twice: hyper hands
+//! it back unsent, no connection could be made, or a kept connection turned out dead under a request
+//! that is safe to repeat (GET, HEAD, OPTIONS without a body; RFC 9110 §9.2.2, RFC 9112 §9.3.1),
+//! since a server may close an idle connection just as we write. All other retries need a budget
+//! and a key; they are not made here.
 
 mod connect;
 mod endpoint;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use plimsoll_base::{Deadline, Nanos};
 use plimsoll_telemetry::Counter;
@@ -129,7 +131,7 @@ pub(crate) async fn send(
         let outcome = if sending.multiplexed {
             multiplexed::attempt(core, endpoint, timeouts, sending, request).await
         } else {
-            attempt(core, endpoint, timeouts, sending, request).await
+            attempt(core, endpoint, timeouts, sending, tries > 1, request).await
         };
         let (error, unsent) = match outcome {
             Ok(answer) => {
@@ -172,10 +174,13 @@ async fn attempt(
     endpoint: &Arc<Endpoint>,
     timeouts: Timeouts,
     sending: &Sending<'_>,
+    fresh: bool,
     request: Request<InboundBody>,
 ) -> Result<Answer, Failed> {
     let now = core.clock.now();
-    let mut connection = match endpoint.idle(core, now) {
+    let idle = if fresh { None } else { endpoint.idle(core, now) };
+    let spare = idle.as_ref().and_then(|_| repeatable(&request));
+    let mut connection = match idle {
         Some(idle) => idle,
         None => match sending.within(timeouts.connect, now) {
             Err(error) => return Err(Box::new((Some(error), Some(request)))),
@@ -196,9 +201,40 @@ async fn attempt(
         }
         Ok(Err(mut unsent)) => match unsent.take_message() {
             Some(back) => Err(Box::new((None, Some(back)))),
-            None => Err(Box::new((Some(UpstreamError::Answer(unsent.into_error())), None))),
+            None => {
+                let error = unsent.into_error();
+                match spare.filter(|_| ended_without_an_answer(&error)) {
+                    Some(again) => Err(Box::new((None, Some(again)))),
+                    None => Err(Box::new((Some(UpstreamError::Answer(error)), None))),
+                }
+            }
         },
     }
+}
+
+/// A copy of a request that is safe to repeat.
+fn repeatable(request: &Request<InboundBody>) -> Option<Request<InboundBody>> {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !safe || !matches!(request.body(), InboundBody::Empty) {
+        return None;
+    }
+    let mut copy = Request::new(InboundBody::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// The connection was closed, in order or not; what came was no answer that could be read wrong.
+fn ended_without_an_answer(error: &hyper::Error) -> bool {
+    use std::error::Error as _;
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || io.is_some_and(|io| {
+            matches!(io.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+        })
 }
 
 impl Sending<'_> {

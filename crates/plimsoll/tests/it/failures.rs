@@ -136,11 +136,12 @@ fn a_backend_killed_under_load_gives_problems_and_comes_back_without_a_restart()
     assert!(timed.iter().all(|t| t.took < Duration::from_secs(2)), "within the deadline");
     let answers = load::answers(&timed);
     let (exchanges, _) = origin.read_log().unwrap();
-    let expect = Expect { body_bytes: Some(2000), ..Expect::default() };
+    // A GET whose kept connection died under it may have been seen before the kill.
+    let expect = Expect { body_bytes: Some(2000), repeats_allowed: true, ..Expect::default() };
     let verdict = judge(&answers, &exchanges, expect);
     // A kill in the middle of an answer leaves its client with a cut answer: never a wrong one.
     assert!(verdict.problem_count > 0, "the kills were seen: {verdict}");
-    for list in [&verdict.crossed, &verdict.altered, &verdict.invented, &verdict.repeated] {
+    for list in [&verdict.crossed, &verdict.altered, &verdict.invented] {
         assert!(list.is_empty(), "{verdict}");
     }
     assert!(verdict.failed.len() <= 24, "at most what was under way at a kill: {verdict}");
@@ -149,4 +150,31 @@ fn a_backend_killed_under_load_gives_problems_and_comes_back_without_a_restart()
         last.iter().all(|a| matches!(a.got, Got::Answer { status: 200, .. })),
         "{before_end} done, the last: {last:?}"
     );
+}
+
+#[test]
+fn a_kept_connection_that_turns_out_dead_is_not_the_clients_problem() {
+    let scene = Scene::open("", "", "");
+    let mut client = scene.client();
+    for number in 0..200 {
+        let id = format!("dead-{number:05}");
+        let fields = [("x-test-id", id.as_str()), ("x-script", "body=10;no-keepalive")];
+        let answer = client.get("/x", &fields).unwrap();
+        assert_eq!(answer.status, 200, "{id}: {}", String::from_utf8_lossy(&answer.body));
+        assert_eq!(scene.origin.log().with_id(&id).len(), 1, "{id}");
+    }
+}
+
+#[test]
+fn what_is_not_safe_to_repeat_is_never_sent_twice() {
+    let scene = Scene::open("", "", "");
+    let mut client = scene.client();
+    for number in 0..50 {
+        assert_eq!(client.get("/x", &[]).unwrap().status, 200, "a connection is kept");
+        let id = format!("once-{number:05}");
+        let fields = [("x-test-id", id.as_str()), ("x-script", "reset"), ("content-length", "0")];
+        let answer = client.request("POST", "/x", &fields, b"").unwrap();
+        problem(&answer, 502, "PLM-EDGE-0402");
+        assert_eq!(scene.origin.log().with_id(&id).len(), 1, "{id}");
+    }
 }

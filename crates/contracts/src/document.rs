@@ -56,7 +56,7 @@ impl Document {
 /// # Errors
 ///
 /// Every fault found, with its JSON pointer as key and, for a text that cannot be read, its line.
-/// The file is left empty; [`crate::load`] knows it.
+/// The file is left empty; [`crate::load()`] knows it.
 pub fn parse_document(bytes: &[u8]) -> Result<Document, Vec<Fault>> {
     let value = read(bytes).map_err(|fault| vec![*fault])?;
     let Value::Object(root) = &value else {

@@ -1,6 +1,6 @@
 //! Contracts: what a service says it offers, as an OpenAPI document.
 //!
-//! [`load`] reads the contracts that the manifest names and makes the route table, the section of
+//! [`load()`] reads the contracts that the manifest names and makes the route table, the section of
 //! `snapshot` that the edge's router reads; [`merged_document`] is what `GET /openapi.json`
 //! answers; [`draft_manifest`] is what `plimsoll init` writes. OpenAPI 3.0, 3.1 and Swagger 2.0
 //! (converted on load), JSON and YAML.

@@ -1,6 +1,6 @@
 //! The manifest: `plimsoll.toml` as types, read with line and column, validated as a whole.
 //!
-//! Its public face: [`load`] and [`parse`] turn a text into a [`Manifest`] or into **every**
+//! Its public face: [`load()`] and [`parse`] turn a text into a [`Manifest`] or into **every**
 //! [`Fault`] it has; [`Loaded`] adds the hash of what an edge acts on and the files it names;
 //! [`json_schema`] and [`reference_markdown`] are the documentation, made from the same types;
 //! [`env`](mod@env) is the only door to environment variables.

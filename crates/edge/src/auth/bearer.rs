@@ -72,9 +72,25 @@ fn is_token(byte: u8) -> bool {
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
 fn b64token(bytes: &[u8]) -> Option<&str> {
     let end = bytes.iter().rposition(|b| *b != b'=').map(|at| at + 1)?;
-    let body = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(b);
+    let body = |b: &u8| B64TOKEN[usize::from(*b)];
     if bytes[..end].iter().all(body) { std::str::from_utf8(bytes).ok() } else { None }
 }
+
+/// Which bytes a b64token is made of, `=` aside. Looked up, because it is asked of every byte of
+/// every token.
+const B64TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    loop {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    table
+};
 
 /// Builds challenges for one realm.
 #[derive(Clone, Debug)]

@@ -1,11 +1,11 @@
 //! The way to a service: which of its URLs, over which connection, by when, and what is done when
 //! that fails.
 //!
-//! A request is sent once. It is sent again only where nothing can have executed twice: hyper hands
-//! it back unsent, no connection could be made, or a kept connection turned out dead under a request
-//! that is safe to repeat (GET, HEAD, OPTIONS without a body; RFC 9110 §9.2.2, RFC 9112 §9.3.1),
-//! since a server may close an idle connection just as we write. All other retries need a budget
-//! and a key; they are not made here.
+//! A request is sent once. It is sent again only where nothing can have executed twice: hyper
+//! hands it back unsent, no connection could be made, or a kept connection turned out dead under a
+//! request that is safe to repeat (GET, HEAD, OPTIONS without a body; RFC 9110 §9.2.2, RFC 9112
+//! §9.3.1), since a server may close an idle connection just as we write. All other retries need a
+//! budget and a key; they are not made here.
 
 mod connect;
 mod endpoint;

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::format::{SnapshotError, check_format, read};
+
 /// Format number of [`Routes`] that this build writes, and the only one it reads.
 ///
 /// It goes up when a reader of the old shape would act wrongly on the new one; a field that an old
 /// reader may ignore does not raise it.
 pub const ROUTES_FORMAT: u32 = 1;
+
+const SECTION: &str = "routes";
 
 /// Units of work that one call of an operation counts as, where a limit counts `cost`.
 pub type Cost = u32;
@@ -116,40 +120,6 @@ impl Security {
     }
 }
 
-/// Why a section could not be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SnapshotError {
-    /// The section was written by another version of Plimsoll.
-    #[error(
-        "the `{section}` section has format {found}, and this build reads only format {expected}: \
-         {}",
-        if found > expected {
-            "it was written by a newer plimsoll; run that version, or remove the file so that \
-             it is made again"
-        } else {
-            "it was written by an older plimsoll; remove the file so that it is made again"
-        }
-    )]
-    Format {
-        /// Name of the section.
-        section: &'static str,
-        /// Format number found.
-        found: u32,
-        /// Format number that this build reads.
-        expected: u32,
-    },
-    /// The bytes are not this section at all.
-    #[error("the `{section}` section cannot be read: {source}")]
-    Decode {
-        /// Name of the section.
-        section: &'static str,
-        /// What the decoder met.
-        #[source]
-        source: serde_json::Error,
-    },
-}
-
 impl Routes {
     /// A route table of the current format.
     #[must_use]
@@ -164,14 +134,7 @@ impl Routes {
     /// [`SnapshotError::Format`] for another format, [`SnapshotError::Decode`] for anything that
     /// is not this section.
     pub fn from_json(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
-        let decode = |source| SnapshotError::Decode { section: "routes", source };
-        let head: Head = serde_json::from_slice(bytes).map_err(decode)?;
-        check_format(head.format)?;
-        serde_json::from_slice(bytes).map_err(decode)
+        read(SECTION, ROUTES_FORMAT, bytes)
     }
 
     /// Writes the section as JSON.
@@ -181,7 +144,7 @@ impl Routes {
     /// [`SnapshotError::Decode`] if a value cannot be written as JSON.
     pub fn to_json(&self) -> Result<Vec<u8>, SnapshotError> {
         serde_json::to_vec(self)
-            .map_err(|source| SnapshotError::Decode { section: "routes", source })
+            .map_err(|source| SnapshotError::Decode { section: SECTION, source })
     }
 
     /// Refuses a table of another format, for one that did not come through [`Self::from_json`].
@@ -190,7 +153,7 @@ impl Routes {
     ///
     /// [`SnapshotError::Format`].
     pub fn check_format(&self) -> Result<(), SnapshotError> {
-        check_format(self.format)
+        check_format(SECTION, ROUTES_FORMAT, self.format)
     }
 
     /// The named service and its index.
@@ -198,13 +161,6 @@ impl Routes {
     pub fn service(&self, name: &str) -> Option<(usize, &ServiceRoutes)> {
         self.services.iter().enumerate().find(|(_, service)| service.service == name)
     }
-}
-
-const fn check_format(found: u32) -> Result<(), SnapshotError> {
-    if found == ROUTES_FORMAT {
-        return Ok(());
-    }
-    Err(SnapshotError::Format { section: "routes", found, expected: ROUTES_FORMAT })
 }
 
 #[cfg(test)]

@@ -1,0 +1,3 @@
+//! Epochs in a real Postgres.
+
+mod epoch;

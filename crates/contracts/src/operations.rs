@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use plimsoll_base::{ByteSize, HumanDuration};
-use plimsoll_snapshot::OperationRoute;
 use plimsoll_snapshot::template::Template;
+use plimsoll_snapshot::{Audit, OperationRoute};
 use serde_json::{Map, Value};
 
 use crate::bounds::{OPERATION_ID_BYTES_MAX, OPERATIONS_MAX, REFERENCE_CHAIN_MAX};
@@ -171,6 +171,10 @@ fn route(
         cost: vendor(operation, "x-cost", place, faults, cost).unwrap_or(1),
         body_bytes_max: vendor(operation, "x-body-bytes-max", place, faults, bytes),
         total_timeout_ms: vendor(operation, "x-total-timeout", place, faults, milliseconds),
+        revocation_strict: false,
+        audit: vendor(operation, "x-audit", place, faults, yes_or_no)
+            .unwrap_or(false)
+            .then(Audit::default),
         summary: summary.filter(|text| !text.is_empty()).map(shown),
     }
 }
@@ -201,6 +205,10 @@ fn vendor<T>(
 fn cost(value: &Value) -> Result<u32, &'static str> {
     let cost = value.as_u64().and_then(|cost| u32::try_from(cost).ok());
     cost.filter(|cost| (1..=1_000_000).contains(cost)).ok_or("a whole number from 1 to 1000000")
+}
+
+fn yes_or_no(value: &Value) -> Result<bool, &'static str> {
+    value.as_bool().ok_or("true or false")
 }
 
 fn bytes(value: &Value) -> Result<u64, &'static str> {

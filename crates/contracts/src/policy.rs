@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::path::Path as FilePath;
 
-use plimsoll_manifest::{Fault, Manifest, OperationPolicy, OperationSecurity};
+use plimsoll_manifest::{
+    AuditOnFull, Fault, Manifest, OperationPolicy, OperationSecurity, RevocationRule,
+};
 use plimsoll_snapshot::template::Template;
-use plimsoll_snapshot::{OperationRoute, Security};
+use plimsoll_snapshot::{Audit, OperationRoute, Security};
 
 use crate::check::shown;
 use crate::faults::{Faults, fault};
@@ -164,6 +166,8 @@ fn add(
             cost: 1,
             body_bytes_max: None,
             total_timeout_ms: None,
+            revocation_strict: false,
+            audit: None,
             summary: None,
         },
         shape,
@@ -207,6 +211,18 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
     }
     if let Some(time) = policy.total_timeout {
         route.total_timeout_ms = u64::try_from(time.0.as_millis()).ok();
+    }
+    if let Some(rule) = policy.revocation {
+        route.revocation_strict = rule == RevocationRule::Strict;
+    }
+    if let Some(audit) = policy.audit {
+        route.audit = audit.then(Audit::default);
+    }
+    if let (Some(on_full), Some(audit)) = (policy.audit_on_full, &mut route.audit) {
+        *audit = match on_full {
+            AuditOnFull::Refuse => Audit::Refuse,
+            AuditOnFull::Pass => Audit::Pass,
+        };
     }
     let scopes = policy.scopes.clone().map(|mut scopes| {
         scopes.sort_unstable();

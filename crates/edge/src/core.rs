@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::conn;
 use crate::connections::Connections;
+use crate::deny::DenySet;
 use crate::exchange::Names;
 use crate::tasks::{Kind, Tasks};
 
@@ -48,6 +49,7 @@ pub(crate) enum Phase {
 pub(crate) struct Shared {
     pub(crate) config: ArcSwap<Config>,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) deny: DenySet,
     /// Connections that hold bytes of an answer which the client has not taken yet.
     pub(crate) unflushed: Arc<AtomicU32>,
     /// One a core: requests begun and ended, on cache lines of their own.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_outbound::{Outbound, OutboundOptions};
+use plimsoll_snapshot::Revocations;
 use plimsoll_telemetry::{AccessLog, Counter, Gauge, KeyRefresh, Metrics, Reload};
 use tokio::sync::watch;
 
@@ -16,6 +17,7 @@ use crate::auth::{AuthParts, CallerKey};
 use crate::config::{Config, ConfigError, ConfigInput, Environment};
 use crate::connections::Connections;
 use crate::core::{self, CoreListener, CoreOptions, Load, Phase, Shared};
+use crate::deny::DenySet;
 use crate::listen::Listener;
 use crate::tasks::{Kind, Tasks};
 use crate::upstream::EndpointStatus;
@@ -130,6 +132,7 @@ impl Edge {
         let shared = Arc::new(Shared {
             config: ArcSwap::from_pointee(config),
             connections: Arc::new(Connections::default()),
+            deny: DenySet::default(),
             unflushed: Arc::default(),
             load: (0..cores).map(|_| Load::default()).collect(),
         });
@@ -195,6 +198,28 @@ impl Edge {
                 Err(error)
             }
         }
+    }
+
+    /// From now on revocations come from a database: an operation with `revocation = "strict"` is
+    /// refused while they are not known or too old.
+    pub fn follow_revocations(&self) {
+        self.shared.deny.follow();
+    }
+
+    /// Puts revocations into force on every core at once.
+    pub fn revoke(&self, revocations: Revocations) {
+        self.shared.deny.replace(revocations);
+    }
+
+    /// What is revoked was known to be all there is at `now`.
+    pub fn revocations_known(&self, now: Nanos) {
+        self.shared.deny.known(now);
+    }
+
+    /// How many revocations are in force.
+    #[must_use]
+    pub fn revocations(&self) -> usize {
+        self.shared.deny.len()
     }
 
     /// Counts a reload that was refused before it reached the edge.

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method};
-use plimsoll_snapshot::{NamelessNames, Security};
+use plimsoll_snapshot::{Audit, NamelessNames, Security};
 
 pub use methods::Methods;
 pub use options::{Kinds, PassthroughOptions, RouterFault, RouterOptions};
@@ -64,6 +64,10 @@ pub struct Operation {
     pub security: Security,
     /// Units that one call counts as where a limit counts cost.
     pub cost: u32,
+    /// Refused while it is not known which tokens were revoked of late.
+    pub revocation_strict: bool,
+    /// Every call leaves an entry in the ledger.
+    pub audit: Option<Audit>,
     /// Largest request body in bytes, if the operation has a bound of its own.
     pub body_bytes_max: Option<u64>,
     /// Time for the whole exchange with the backend, if the operation has one of its own.

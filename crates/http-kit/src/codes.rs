@@ -158,6 +158,12 @@ codes! {
     /// Credentials came more than once.
     CredentialsAmbiguous = "0213", BAD_REQUEST, "Ambiguous credentials",
         "Credentials were sent more than once; exactly one Authorization field is allowed.";
+    /// The token was good until it was revoked.
+    TokenRevoked = "0214", UNAUTHORIZED, "Access token revoked",
+        "The access token was revoked; sign in again.";
+    /// Which tokens were revoked of late is not known, and the operation insists on knowing.
+    RevocationsUnknown = "0215", SERVICE_UNAVAILABLE, "Revocations not known",
+        "Which tokens were revoked of late is not known here at the moment; ask again.";
 
     // 03xx: limits.
 

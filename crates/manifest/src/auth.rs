@@ -32,6 +32,10 @@ pub struct AuthSection {
     /// How many tokens that were not seen before one address may send, charged before a signature
     /// is checked: verifying costs more than all the rest of a request. Since 0.1.
     pub unverified_per_ip: Rate,
+    /// How old a node's knowledge of revoked tokens may be before operations with
+    /// `revocation = "strict"` are refused. Since 0.2.
+    #[schemars(extend("x-min" = "1s", "x-max" = "1h"))]
+    pub revocation_staleness_max: HumanDuration,
     /// The issuers whose tokens are accepted, told apart by `iss`. Once there is one, a token is
     /// required unless an operation says otherwise. Since 0.1.
     #[serde(rename = "issuer")]
@@ -48,6 +52,7 @@ impl Default for AuthSection {
             realm: "plimsoll".to_owned(),
             token_cache_max: 100_000,
             unverified_per_ip: Rate::default(),
+            revocation_staleness_max: HumanDuration::from_secs(30),
             issuers: Vec::new(),
         }
     }

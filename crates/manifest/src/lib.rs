@@ -37,7 +37,7 @@ pub use edge::{EdgeSection, TlsSection, UnknownPaths};
 pub use fault::Fault;
 pub use limit::{Limit, LimitPer, LimitUnits};
 pub use load::{Loaded, Overrides, load, load_with, parse};
-pub use operation::{Method, OperationPolicy, OperationSecurity};
+pub use operation::{AuditOnFull, Method, OperationPolicy, OperationSecurity, RevocationRule};
 pub use ops::OpsSection;
 pub use passthrough::{Passthrough, PassthroughKind, PassthroughSecurity};
 pub use reference::reference_markdown;

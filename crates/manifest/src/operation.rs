@@ -36,12 +36,42 @@ pub struct OperationPolicy {
     /// `total`. Since 0.1.
     #[schemars(extend("x-min" = "1ms", "x-max" = "24h"))]
     pub total_timeout: Option<HumanDuration>,
+    /// What happens while the node does not know which tokens were revoked of late (see `[auth]
+    /// revocation_staleness_max`): `strict` refuses the operation until it knows, `relaxed` goes on
+    /// with what it knew last. Default: `relaxed`. Since 0.2.
+    pub revocation: Option<RevocationRule>,
+    /// Whether every call leaves an entry in the ledger: who, what and how it ended, never a body.
+    /// Default: the contract's `x-audit`, else not. Since 0.2.
+    pub audit: Option<bool>,
+    /// What happens to a call that must leave an entry when the spool takes no more. Default:
+    /// `refuse`. Since 0.2.
+    pub audit_on_full: Option<AuditOnFull>,
     /// Who may call it. Default: the contract's `security`, else a token once there is an issuer.
     /// Since 0.1.
     pub security: Option<OperationSecurity>,
     /// The scopes a token must hold, all of them. Default: the contract's. Since 0.1.
     #[schemars(length(max = 64))]
     pub scopes: Option<Vec<String>>,
+}
+
+/// What an operation does while revocations are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RevocationRule {
+    /// Refused with 503.
+    Strict,
+    /// Goes on with what was known last.
+    Relaxed,
+}
+
+/// What happens to a call that must leave an entry when the spool takes no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditOnFull {
+    /// Refused with 503 before anything is sent.
+    Refuse,
+    /// Goes on without an entry, which is counted.
+    Pass,
 }
 
 /// Who may call an operation.

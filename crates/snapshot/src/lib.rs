@@ -30,6 +30,6 @@ pub use format::SnapshotError;
 pub use nameless::{NAMELESS_OTHER, NAMES_MAX, NamelessNames, nameless};
 pub use revocations::{REVOCATIONS_ROOM, Revocation, RevocationKey, RevocationKeys, Revocations};
 pub use routes::{
-    ApiVersion, Cost, OperationRoute, ROUTES_FORMAT, Routes, Security, ServiceRoutes,
+    ApiVersion, Audit, Cost, OperationRoute, ROUTES_FORMAT, Routes, Security, ServiceRoutes,
 };
 pub use store::{Change, NodeReport, NodeRow, PublishError, ROOM, nodes, publish, sweep};

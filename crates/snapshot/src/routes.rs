@@ -85,9 +85,26 @@ pub struct OperationRoute {
     /// Time for the whole exchange with the backend in milliseconds; `None` = the service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_timeout_ms: Option<u64>,
+    /// Refused while the node does not know which tokens were revoked of late.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revocation_strict: bool,
+    /// Every call leaves an entry in the ledger, and what happens when none can be taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
     /// The contract's one-line summary, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+}
+
+/// What happens to a call that must leave an entry in the ledger when the spool takes no more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audit {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It goes on without an entry, which is counted.
+    Pass,
 }
 
 /// What a caller must show to call an operation. It takes effect only where the manifest declares
@@ -205,6 +222,8 @@ mod tests {
                     template,
                     security,
                     cost,
+                    revocation_strict: false,
+                    audit: None,
                     body_bytes_max: body,
                     total_timeout_ms: time,
                     summary,

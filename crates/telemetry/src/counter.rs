@@ -79,7 +79,9 @@ labels! {
         Refused => "refused",
         /// Verified, but without the scope.
         ScopeMissing => "scope_missing",
-        /// The issuer's keys could not be had.
+        /// Verified, but revoked.
+        Revoked => "revoked",
+        /// The issuer's keys could not be had, or which tokens are revoked is not known.
         Unavailable => "unavailable",
     }
 }

@@ -118,6 +118,8 @@ mod tests {
             cost: 1,
             body_bytes_max: None,
             total_timeout_ms: None,
+            revocation_strict: false,
+            audit: None,
             summary: None,
         })
     }

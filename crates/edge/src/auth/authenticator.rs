@@ -10,6 +10,7 @@ use http::HeaderValue;
 use plimsoll_base::SharedClock;
 use plimsoll_manifest::Algorithm;
 use plimsoll_outbound::Outbound;
+use plimsoll_snapshot::RevocationKeys;
 use tokio::runtime::Handle;
 
 use super::bearer::Challenger;
@@ -176,7 +177,14 @@ impl Authenticator {
     fn verified(&self, issuer: &Issuer, claims: Claims, key: Arc<Key>) -> Verified {
         let who = [issuer.name.as_bytes(), claims.tenant.as_bytes(), claims.subject.as_bytes()];
         let not_before = claims.not_before_unix_s.unwrap_or(0);
+        let revocation = RevocationKeys::of_token(
+            &issuer.name,
+            &claims.subject,
+            claims.token_id.as_deref(),
+            claims.issued_unix_s,
+        );
         Verified {
+            revocation,
             caller: self.caller_key.hash("verified", &who),
             issuer: Arc::clone(&issuer.name),
             tenant: self.strings.get(&claims.tenant),

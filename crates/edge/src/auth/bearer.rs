@@ -115,9 +115,9 @@ impl Challenger {
     pub(super) fn challenge(&self, error: AuthError, scope: &[String]) -> Option<HeaderValue> {
         let kind = match error {
             AuthError::Missing => return HeaderValue::from_str(&self.opening).ok(),
-            AuthError::Unavailable { .. } => return None,
+            AuthError::Unavailable { .. } | AuthError::RevocationsUnknown { .. } => return None,
             AuthError::Ambiguous => "invalid_request",
-            AuthError::Refused(_) => "invalid_token",
+            AuthError::Refused(_) | AuthError::Revoked => "invalid_token",
             AuthError::InsufficientScope => "insufficient_scope",
         };
         let description = error.description();

@@ -27,6 +27,7 @@ pub(super) struct Claims {
     pub(super) expires_unix_s: u64,
     pub(super) not_before_unix_s: Option<u64>,
     pub(super) token_id: Option<String>,
+    pub(super) issued_unix_s: Option<u64>,
 }
 
 /// The issuer that the claims name; nothing is verified yet.
@@ -53,7 +54,16 @@ impl ClaimRules {
         let subject = name(object, "sub")?.ok_or(Refusal::ClaimMissing("sub"))?;
         let token_id = name(object, "jti")?;
         let (tenant, scopes) = (self.tenant(object)?, self.scopes(object)?);
-        Ok(Claims { subject, tenant, scopes, expires_unix_s, not_before_unix_s, token_id })
+        let issued_unix_s = issued;
+        Ok(Claims {
+            subject,
+            tenant,
+            scopes,
+            expires_unix_s,
+            not_before_unix_s,
+            token_id,
+            issued_unix_s,
+        })
     }
 
     fn judge_audience(&self, object: &Object<'_>) -> Result<(), Refusal> {

@@ -90,6 +90,13 @@ pub enum AuthError {
     Refused(Refusal),
     /// The token is good, but does not hold the scope.
     InsufficientScope,
+    /// The token was good until it was revoked.
+    Revoked,
+    /// It is not known which tokens were revoked of late, and the operation insists.
+    RevocationsUnknown {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// The issuer's keys cannot be had, so nothing is known about the token. The request is
     /// refused all the same: closed, not open.
     Unavailable {
@@ -112,6 +119,8 @@ impl AuthError {
             Self::Missing => Code::TokenMissing,
             Self::Ambiguous => Code::CredentialsAmbiguous,
             Self::InsufficientScope => Code::InsufficientScope,
+            Self::Revoked => Code::TokenRevoked,
+            Self::RevocationsUnknown { .. } => Code::RevocationsUnknown,
             Self::Unavailable { .. } => Code::AuthKeysUnavailable,
             Self::Refused(refusal) => match refusal {
                 Refusal::Expired => Code::TokenExpired,
@@ -138,7 +147,8 @@ impl AuthError {
             Self::Missing => AuthOutcome::Missing,
             Self::Ambiguous => AuthOutcome::Refused,
             Self::InsufficientScope => AuthOutcome::ScopeMissing,
-            Self::Unavailable { .. } => AuthOutcome::Unavailable,
+            Self::Revoked => AuthOutcome::Revoked,
+            Self::RevocationsUnknown { .. } | Self::Unavailable { .. } => AuthOutcome::Unavailable,
             Self::Refused(refusal) => match refusal {
                 Refusal::Expired | Refusal::NotYetValid => AuthOutcome::Expired,
                 Refusal::Issuer => AuthOutcome::UnknownIssuer,
@@ -163,6 +173,8 @@ impl AuthError {
             Self::Missing => "no bearer token was sent",
             Self::Ambiguous => "more than one Authorization field was sent",
             Self::InsufficientScope => "the token does not hold a scope that is needed",
+            Self::Revoked => "the token was revoked",
+            Self::RevocationsUnknown { .. } => "revoked tokens are not known at the moment",
             Self::Unavailable { .. } => "the keys of the token issuer cannot be had at the moment",
             Self::Refused(refusal) => refusal.description(),
         }

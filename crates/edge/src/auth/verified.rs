@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::hmac;
+use plimsoll_snapshot::RevocationKeys;
 use smallvec::SmallVec;
 
 use super::keys::Key;
@@ -114,6 +115,7 @@ pub struct Verified {
     pub(super) expires_unix_s: u64,
     pub(super) not_before_unix_s: Option<u64>,
     pub(super) token_id: Option<Box<str>>,
+    pub(super) revocation: RevocationKeys,
     pub(super) caller: CallerHash,
     /// The rules the token was judged by; others may judge it otherwise.
     pub(super) rules_id: u64,
@@ -166,6 +168,12 @@ impl Verified {
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
+    }
+
+    /// What revocations are looked up by.
+    #[must_use]
+    pub fn revocation(&self) -> &RevocationKeys {
+        &self.revocation
     }
 
     /// Issuer, tenant and subject as a keyed hash.

@@ -104,6 +104,8 @@ impl Router {
             template: route.template.as_str().into(),
             security: route.security.clone(),
             cost: route.cost,
+            revocation_strict: route.revocation_strict,
+            audit: route.audit,
             body_bytes_max: route.body_bytes_max,
             total_timeout: route.total_timeout_ms.map(Duration::from_millis),
         });

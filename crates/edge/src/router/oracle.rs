@@ -149,6 +149,8 @@ fn build(table: &[(Method, String)]) -> Result<Router, RouterFault> {
             cost: 1,
             body_bytes_max: None,
             total_timeout_ms: None,
+            revocation_strict: false,
+            audit: None,
             summary: None,
         })
         .collect();

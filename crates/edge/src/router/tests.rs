@@ -18,6 +18,8 @@ fn service(name: &str, version: Option<ApiVersion>, operations: &[&str]) -> Serv
                 cost: 1,
                 body_bytes_max: Some(7),
                 total_timeout_ms: Some(1_500),
+                revocation_strict: false,
+                audit: None,
                 summary: None,
             }
         })

@@ -1,6 +1,7 @@
 //! Authenticate: who is asking. Fails closed; see `auth` for how a token is verified.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, header};
@@ -12,6 +13,9 @@ use crate::auth::{AuthError, Presented, Token, Verified};
 use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::steps::route::Route;
+
+/// When to ask again while revocations are not known: the follower tries twice a second.
+const REVOCATIONS_AGAIN: Duration = Duration::from_secs(2);
 
 /// What a request presents, and what is known of it without a signature being checked.
 #[derive(Debug)]
@@ -70,7 +74,11 @@ pub(crate) fn credentials<'r>(
     match auth.cached(token.as_str(), exchange.started_unix_ms / 1000) {
         Some(verified) => {
             shard.count(Counter::TokenCache(CacheResult::Hit));
-            Ok(Credentials::Known(verified))
+            match is_revoked(exchange, &verified) {
+                false => Ok(Credentials::Known(verified)),
+                true if public => Ok(Credentials::None),
+                true => Err(refusal(config, exchange, AuthError::Revoked, &[])),
+            }
         }
         None if public => Ok(Credentials::None),
         None => {
@@ -78,6 +86,19 @@ pub(crate) fn credentials<'r>(
             Ok(Credentials::Token(token))
         }
     }
+}
+
+/// Whether the token was revoked: asked for every request, because that may happen while it is
+/// remembered.
+fn is_revoked(exchange: &Exchange, verified: &Verified) -> bool {
+    exchange.context.core.shared.deny.names(verified.revocation())
+}
+
+/// Whether the operation must not go on with what is known of revocations.
+fn revocations_unknown(config: &Config, exchange: &Exchange, route: Route<'_>) -> bool {
+    let strict = matches!(route, Route::Operation(operation) if operation.revocation_strict);
+    let deny = &exchange.context.core.shared.deny;
+    strict && deny.is_older_than(config.revocation_staleness_max, exchange.started)
 }
 
 /// Verifies what must be verified and checks the scopes.
@@ -93,11 +114,18 @@ pub(crate) async fn verify(
     let verified = match credentials {
         Credentials::Known(verified) => Some(verified),
         Credentials::Token(token) => match auth.verify(token.as_str(), now).await {
+            Ok(verified) if is_revoked(exchange, &verified) => {
+                return Err(refusal(config, exchange, AuthError::Revoked, &[]));
+            }
             Ok(verified) => Some(verified),
             Err(error) => return Err(refusal(config, exchange, error, &[])),
         },
         Credentials::Unread | Credentials::None => None,
     };
+    if verified.is_some() && revocations_unknown(config, exchange, route) {
+        let error = AuthError::RevocationsUnknown { retry_after: REVOCATIONS_AGAIN };
+        return Err(refusal(config, exchange, error, &[]));
+    }
     let outcome = match (security(config, route), &verified) {
         (Security::Public, _) => AuthOutcome::Public,
         (Security::PassThrough, _) => AuthOutcome::PassedThrough,
@@ -131,7 +159,9 @@ fn refusal(
 ) -> Problem {
     exchange.context.core.shard.count(Counter::Auth(error.outcome()));
     let mut problem = Problem::new(error.code()).with_detail(error.description());
-    if let AuthError::Unavailable { retry_after } = error {
+    if let AuthError::Unavailable { retry_after } | AuthError::RevocationsUnknown { retry_after } =
+        error
+    {
         problem = problem.with_retry_after(retry_after.as_secs().max(1));
     }
     let challenge: Option<HeaderValue> =

@@ -43,6 +43,13 @@ pub(crate) enum Command {
     Schema,
     /// Look at this machine and a manifest, and say what would go wrong
     Doctor(Doctor),
+    /// List the nodes, what they run and which epoch they have applied
+    Nodes(Running),
+    /// Take back a token, or everything that was issued to somebody until now
+    Revoke(Revoke),
+    /// Read, check and export the ledger
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Aids for development, refused where clients can reach the edge
     #[command(subcommand)]
     Dev(Dev),
@@ -142,6 +149,109 @@ pub(crate) struct Doctor {
     /// How to answer
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+}
+
+/// Which running Plimsoll is asked, and how the answer is written.
+#[derive(Debug, Args)]
+pub(crate) struct Running {
+    /// The data directory of the running Plimsoll [default: as for `plimsoll up`]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "\
+Every edge obeys within a second of this command's answer. A revocation cannot be taken back; tokens
+issued after it are good. It leaves an entry in the ledger (`token.revoke`).
+
+  plimsoll revoke --sub alice --reason 'phone stolen'",
+    group = clap::ArgGroup::new("what").required(true).args(["sub", "jti"])
+)]
+pub(crate) struct Revoke {
+    /// Whose tokens: the claim `sub`
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) sub: Option<String>,
+    /// Which one token: the claim `jti`
+    #[arg(long, value_name = "ID")]
+    pub(crate) jti: Option<String>,
+    /// Only tokens of this issuer [default: of every one]
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
+    /// Why; kept encrypted in the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// How long it is kept: as long as your longest-lived access token, an hour to 400 days
+    #[arg(long, value_name = "DURATION", default_value = "30d")]
+    pub(crate) keep: String,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// The newest entries, oldest of them first
+    Tail(Tail),
+    /// Check every entry, the chain and the signed checkpoints; exit code 1 names what differs
+    Verify(Verify),
+    /// Write the sealed entries with their proofs, as lines of JSON
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// Only this action, such as `token.revoke`
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    /// Only by this actor, by name, such as `local:1000`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) actor: Option<String>,
+    /// Only on this subject
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject: Option<String>,
+    /// Only with this outcome
+    #[arg(long, value_parser = ["ok", "refused", "failed", "unknown"])]
+    pub(crate) outcome: Option<String>,
+    /// Only entries before this one
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<String>,
+    /// How many, 500 at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// An export, to check without a database
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// With --file: a public key whose checkpoints are believed, in hexadecimal; may be given more
+    /// than once
+    #[arg(long, value_name = "HEX", requires = "file")]
+    pub(crate) key: Vec<String>,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Where to write; never over a file that is there [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// From this position in the chain on
+    #[arg(long, value_name = "POSITION", default_value_t = 1)]
+    pub(crate) from: u64,
+    /// To this position [default: the last]
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) to: Option<u64>,
+    #[command(flatten)]
+    pub(crate) running: Running,
 }
 
 #[derive(Debug, Subcommand)]

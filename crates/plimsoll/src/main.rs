@@ -9,6 +9,7 @@ mod commands;
 mod data_dir;
 mod exit;
 mod inherited;
+mod memory;
 mod node;
 mod setup;
 mod watch;
@@ -27,6 +28,9 @@ fn main() -> std::process::ExitCode {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Schema => commands::schema::run(),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
+        Command::Nodes(arguments) => commands::nodes::run(&arguments),
+        Command::Revoke(arguments) => commands::revoke::run(&arguments),
+        Command::Ledger(command) => commands::ledger::run(&command),
         Command::Dev(Dev::Token(arguments)) => commands::dev_token::run(&arguments),
         Command::Completions { shell } => commands::completions::run(shell),
     };

@@ -1,0 +1,83 @@
+//! Operator JSON under `/api/v1`: what the rooms answer, and on the local socket what an operator
+//! does. The same routes stand on the ops listener, where they only answer questions.
+
+mod ledger;
+mod nodes;
+mod revocations;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use plimsoll_base::SharedClock;
+use plimsoll_ledger::{ActorKind, Ledger};
+use plimsoll_protection::PublicKey;
+use plimsoll_store::PgPool;
+
+use crate::http::Console;
+use crate::problem::{OpsCode, Problem};
+
+pub use nodes::NodeAnswer;
+
+/// What the operator JSON answers from.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    /// The database, as the runtime role.
+    pub pool: PgPool,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// Where this node's checkpoints lie.
+    pub checkpoints: PathBuf,
+    /// The key that signs them.
+    pub checkpoint_key: PublicKey,
+    /// Where time comes from.
+    pub clock: SharedClock,
+}
+
+/// The rooms, once the database was reached.
+pub type RoomsCell = Arc<OnceLock<Rooms>>;
+
+/// Who asks over the local socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator(pub(crate) String);
+
+impl Operator {
+    pub(crate) fn actor(&self) -> plimsoll_ledger::Actor<'_> {
+        plimsoll_ledger::Actor::Named(ActorKind::Operator, &self.0)
+    }
+}
+
+/// Questions.
+pub(crate) fn questions() -> Router<Console> {
+    Router::new()
+        .route("/api/v1/nodes", get(nodes::list))
+        .route("/api/v1/ledger", get(ledger::tail))
+        .route("/api/v1/ledger/verify", get(ledger::verify))
+        .route("/api/v1/ledger/export", get(ledger::export))
+}
+
+/// What changes something: on the local socket only, where the asker is known.
+pub(crate) fn acts() -> Router<Console> {
+    Router::new().route("/api/v1/revocations", post(revocations::revoke))
+}
+
+/// The rooms, or why there are none.
+pub(crate) fn rooms(console: &Console) -> Result<&Rooms, Problem> {
+    console.rooms.get().ok_or_else(|| {
+        Problem::new(
+            OpsCode::NoDatabase,
+            "The database has not been reached since the node started; /readyz says why.",
+        )
+    })
+}
+
+/// What a room could not do, as the operator is told.
+pub(crate) fn failed(error: &dyn std::error::Error) -> Problem {
+    Problem::new(OpsCode::NoDatabase, error.to_string())
+}
+
+pub(crate) fn refused(error: &dyn std::error::Error) -> Response {
+    Problem::new(OpsCode::BadQuery, error.to_string()).into_response()
+}

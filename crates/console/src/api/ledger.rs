@@ -1,0 +1,254 @@
+//! The ledger: a page of entries, verification with its progress, the export.
+
+use std::io::{self, Write};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use plimsoll_ledger::{
+    Filter, Listed, PAGE_ENTRIES_MAX, Progress, Report, VerifyOptions, export as export_to,
+    verify as verify_all,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::api::{Rooms, failed, refused, rooms};
+use crate::http::Console;
+use crate::problem::Problem;
+
+/// Entries on a page where nobody says otherwise.
+const PAGE_ENTRIES: u32 = 50;
+/// Lines of a stream that wait to be sent.
+const LINES_WAITING_MAX: usize = 64;
+/// Bytes of an export that go out as one piece.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Progress is told every so many entries.
+const PROGRESS_EVERY: u64 = 20_000;
+
+/// What can be asked of the ledger.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Asked {
+    action: Option<String>,
+    actor: Option<String>,
+    subject: Option<String>,
+    outcome: Option<String>,
+    from_unix_ms: Option<u64>,
+    to_unix_ms: Option<u64>,
+    before: Option<String>,
+    limit: Option<u32>,
+}
+
+/// One entry as it is listed.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct EntryRow {
+    pub(crate) id: String,
+    pub(crate) at_unix_ms: i64,
+    pub(crate) action: String,
+    pub(crate) actor_kind: String,
+    pub(crate) actor: Option<String>,
+    pub(crate) subject: String,
+    pub(crate) outcome: String,
+    pub(crate) change_id: Option<String>,
+    pub(crate) detail: Value,
+    pub(crate) has_personal: bool,
+    pub(crate) position: Option<u64>,
+}
+
+impl From<Listed> for EntryRow {
+    fn from(listed: Listed) -> Self {
+        let entry = listed.entry;
+        Self {
+            id: entry.id.to_string(),
+            at_unix_ms: entry.at_us / 1_000,
+            action: entry.action,
+            actor_kind: entry.actor_kind,
+            actor: entry.actor.map(|actor| actor.to_string()),
+            subject: entry.subject,
+            outcome: entry.outcome,
+            change_id: entry.change_id.map(|id| id.to_string()),
+            detail: entry.detail,
+            has_personal: entry.sealed_personal.is_some(),
+            position: listed.position,
+        }
+    }
+}
+
+pub(crate) async fn tail(
+    State(console): State<Console>,
+    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(asked) = match asked {
+        Ok(asked) => asked,
+        Err(error) => return Ok(refused(&error)),
+    };
+    let rooms = rooms(&console)?;
+    let before = match asked.before.as_deref().map(uuid::Uuid::parse_str).transpose() {
+        Ok(before) => before,
+        Err(error) => return Ok(refused(&error)),
+    };
+    let filter = Filter {
+        action: asked.action,
+        actor: asked.actor,
+        subject: asked.subject,
+        outcome: asked.outcome,
+        from_unix_ms: asked.from_unix_ms,
+        to_unix_ms: asked.to_unix_ms,
+        before,
+    };
+    let limit = asked.limit.unwrap_or(PAGE_ENTRIES).clamp(1, PAGE_ENTRIES_MAX);
+    let mut connection = rooms.pool.acquire().await.map_err(|error| failed(&error))?;
+    let page = rooms.ledger.tail(&mut connection, &filter, limit).await;
+    let page = page.map_err(|error| failed(&error))?;
+    let rows: Vec<EntryRow> = page.entries.into_iter().map(EntryRow::from).collect();
+    let next = page.next.map(|id| id.to_string());
+    Ok(Json(json!({ "entries": rows, "next": next })).into_response())
+}
+
+/// Lines of JSON: `{"progress": {...}}` while it goes on, at last `{"report": {...}}` or
+/// `{"error": "..."}`.
+pub(crate) async fn verify(State(console): State<Console>) -> Result<Response, Problem> {
+    let rooms = rooms(&console)?.clone();
+    let (lines, body) = mpsc::channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
+    let task = async move {
+        let last = match verified(&rooms, &lines).await {
+            Ok(report) => json!({ "report": report_json(&report) }),
+            Err(error) => json!({ "error": error }),
+        };
+        // Whoever asked may be gone.
+        let _heard = lines.send(Ok(line(&last))).await.is_ok();
+    };
+    #[expect(clippy::disallowed_methods, reason = "ends with its answer; bounded by the listener")]
+    tokio::task::spawn(task);
+    Ok(stream(body))
+}
+
+async fn verified(
+    rooms: &Rooms,
+    lines: &mpsc::Sender<io::Result<Bytes>>,
+) -> Result<Report, String> {
+    let options = VerifyOptions {
+        checkpoints: vec![rooms.checkpoints.clone()],
+        trusted: vec![rooms.checkpoint_key.clone()],
+    };
+    let mut connection = rooms.pool.acquire().await.map_err(|error| error.to_string())?;
+    let mut told = 0;
+    let progress = |progress: Progress| {
+        if progress.done >= told + PROGRESS_EVERY {
+            told = progress.done;
+            let said = json!({ "progress": { "done": progress.done, "total": progress.total } });
+            // A reader that is slow misses a line of progress, nothing else.
+            let _told_or_not = lines.try_send(Ok(line(&said))).is_ok();
+        }
+    };
+    let report = verify_all(&mut connection, &options, &rooms.clock, progress).await;
+    report.map_err(|error| error.to_string())
+}
+
+pub(crate) fn report_json(report: &Report) -> Value {
+    let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+    let accepted: Vec<Value> = report
+        .accepted
+        .iter()
+        .map(|(fault, why)| json!({ "fault": fault.to_string(), "why": why }))
+        .collect();
+    json!({
+        "whole": report.is_whole(),
+        "entries": report.entries,
+        "faults": faults,
+        "faults_more": report.faults_more,
+        "accepted": accepted,
+        "checkpoints": report.checkpoints,
+        "checkpoint_size": report.checkpoint_size,
+        "checkpoint_at_unix_ms": report.checkpoint_at_unix_ms,
+        "after_checkpoint": report.after_checkpoint,
+        "unsealed": report.unsealed,
+        "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+        "entries_per_second": report.entries_per_second().round(),
+    })
+}
+
+/// What is asked of an export.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Range {
+    from: Option<u64>,
+    to: Option<u64>,
+}
+
+/// The sealed entries with their proofs, as lines of JSON that `plimsoll ledger verify --file`
+/// checks without a database. A break in the middle shows as a missing last line.
+pub(crate) async fn export(
+    State(console): State<Console>,
+    range: Result<Query<Range>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(range) = match range {
+        Ok(range) => range,
+        Err(error) => return Ok(refused(&error)),
+    };
+    let rooms = rooms(&console)?.clone();
+    let (pieces, body) = mpsc::channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
+    let positions = (range.from.unwrap_or(1), range.to.unwrap_or(u64::MAX));
+    let runtime = tokio::runtime::Handle::current();
+    // Writing waits for the reader, so it has a thread of its own.
+    let write = move || {
+        let mut out = Pieces { pieces: pieces.clone(), filled: Vec::new() };
+        let done = runtime.block_on(async {
+            let mut connection = rooms.pool.acquire().await.map_err(io::Error::other)?;
+            let directories = [rooms.checkpoints.clone()];
+            export_to(&mut connection, &directories, positions, &mut out)
+                .await
+                .map_err(io::Error::other)
+        });
+        let ended = done.and_then(|_entries| out.flush());
+        if let Err(error) = ended {
+            let _heard = pieces.blocking_send(Err(error)).is_ok();
+        }
+    };
+    #[expect(clippy::disallowed_methods, reason = "ends with its answer; bounded by the listener")]
+    tokio::task::spawn_blocking(write);
+    Ok(stream(body))
+}
+
+/// Gathers what is written into pieces and waits until they are taken.
+struct Pieces {
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+    filled: Vec<u8>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.filled.extend_from_slice(bytes);
+        if self.filled.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.filled.is_empty() {
+            return Ok(());
+        }
+        let piece = Bytes::from(std::mem::take(&mut self.filled));
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        // Inside `block_on` of a blocking thread: the runtime's own threads are not held.
+        futures_util::executor::block_on(self.pieces.send(Ok(piece))).map_err(gone)
+    }
+}
+
+fn line(value: &Value) -> Bytes {
+    Bytes::from(format!("{value}\n"))
+}
+
+fn stream(mut body: mpsc::Receiver<io::Result<Bytes>>) -> Response {
+    let pieces = futures_util::stream::poll_fn(move |cx| body.poll_recv(cx));
+    let mut response = Body::from_stream(pieces).into_response();
+    let kind = HeaderValue::from_static("application/x-ndjson");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

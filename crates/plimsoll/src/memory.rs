@@ -1,0 +1,310 @@
+//! What outlives the process: the database, the keys, the ledger, and the last good snapshot.
+//!
+//! An edge that has run once starts and serves while the database is down, so nothing here is
+//! waited for once there is a snapshot on disk. All of it runs on the control runtime.
+
+mod entries;
+mod following;
+mod opening;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use plimsoll_base::{Nanos, SharedClock};
+use plimsoll_console::{Rooms, RoomsCell};
+use plimsoll_edge::Edge;
+use plimsoll_ledger::{Fact, Ledger, SealerState, Spool, SpoolFigures};
+use plimsoll_manifest::env::{self, Secret};
+use plimsoll_protection::{Keyring, KeyringOptions};
+use plimsoll_snapshot::{Contact, Dynamic, Followed, NodeReport, Saved};
+use plimsoll_store::{Store, StoreState};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::exit::Failure;
+use entries::Entries;
+use following::Obeyed;
+
+/// How long closing may take: the last entries, the last checkpoint, the end of Postgres.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
+
+/// The memory of a node. See the module's page.
+pub(crate) struct Memory {
+    shared: Arc<Shared>,
+    followed: watch::Receiver<Followed>,
+    dynamic: watch::Receiver<Arc<Dynamic>>,
+    stop: watch::Sender<bool>,
+    /// Whether the data directory is ours alone; a successor waits for it.
+    owned: watch::Sender<bool>,
+    report: watch::Sender<NodeReport>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What the tasks share.
+pub(crate) struct Shared {
+    data_dir: PathBuf,
+    clock: SharedClock,
+    keyring: Arc<Keyring>,
+    ledger: Ledger,
+    saved: Saved,
+    /// Filled once the database was reached.
+    store: OnceLock<Store>,
+    rooms: RoomsCell,
+    opening: Mutex<Opening>,
+    sealer: OnceLock<watch::Receiver<SealerState>>,
+    entries: Entries,
+    spool: Spool,
+    node: String,
+    outside: Outside,
+}
+
+/// The database that the environment names.
+#[derive(Clone)]
+struct Outside {
+    database_url: Option<Secret>,
+    owner_url: Option<Secret>,
+    postgres_bin: Option<PathBuf>,
+}
+
+/// Where opening the store stands.
+#[derive(Debug, Clone)]
+enum Opening {
+    /// Waiting until the process before us has ended.
+    Waiting,
+    /// Under way, or failed the last time and tried again.
+    Trying { why: Option<String> },
+    Open,
+}
+
+/// How the memory is, for readiness, metrics and the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Why the database is not used; `None` when it is.
+    pub(crate) database_down: Option<String>,
+    /// The epoch applied.
+    pub(crate) epoch: u64,
+    /// How old that knowledge is; `None` when the database was never asked.
+    pub(crate) known_ago: Option<Duration>,
+    /// What the sealer cannot do.
+    pub(crate) sealer_down: Option<String>,
+    /// Records that wait for the database.
+    pub(crate) spool: SpoolFigures,
+    /// Whether one role owns and uses the database.
+    pub(crate) single_role: bool,
+}
+
+/// What a memory is opened with.
+pub(crate) struct MemoryOptions<'a> {
+    pub(crate) data_dir: &'a Path,
+    pub(crate) clock: &'a SharedClock,
+    pub(crate) report: NodeReport,
+    /// Whether the data directory is ours alone already.
+    pub(crate) owned: bool,
+}
+
+impl Memory {
+    /// Opens the keys, the spool and the last good snapshot; on the very first start the database,
+    /// too, and then it fails without one. On the control runtime.
+    pub(crate) async fn open(options: MemoryOptions<'_>) -> Result<Self, Failure> {
+        let outside = Outside {
+            database_url: env::secret("DATABASE_URL").map_err(Failure::failed)?,
+            owner_url: env::secret("PLIMSOLL_DATABASE_OWNER_URL").map_err(Failure::failed)?,
+            postgres_bin: variable("PLIMSOLL_PG_BIN")?,
+        };
+        let keyring = Keyring::open(&KeyringOptions {
+            directory: options.data_dir.join("keys"),
+            signing_key_file: variable("PLIMSOLL_LEDGER_KEY_FILE")?,
+            kek_file: variable("PLIMSOLL_KEK_FILE")?,
+            outside_database: outside.database_url.is_some(),
+        });
+        let keyring = Arc::new(keyring.map_err(Failure::failed)?);
+        let (spool, importer) = opening::spool(options.data_dir, &options.report)?;
+        let saved = Saved::at(options.data_dir);
+        let last = saved.read().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the last good snapshot cannot be read and is made anew");
+            None
+        });
+        let ledger = Ledger::new(Arc::clone(options.clock), Arc::clone(&keyring));
+        let shared = Arc::new(Shared {
+            data_dir: options.data_dir.to_owned(),
+            clock: Arc::clone(options.clock),
+            keyring,
+            ledger,
+            saved,
+            store: OnceLock::new(),
+            rooms: RoomsCell::default(),
+            opening: Mutex::new(Opening::Waiting),
+            sealer: OnceLock::new(),
+            entries: Entries::default(),
+            spool,
+            node: options.report.name.clone(),
+            outside,
+        });
+        if last.is_none() && options.owned {
+            shared.open_store(&Handle::current()).await.map_err(Failure::failed)?;
+        }
+        let last = last.unwrap_or_default();
+        let (said, followed) = watch::channel(Followed::from_disk(last.epoch()));
+        let (changed, dynamic) = watch::channel(Arc::new(last));
+        let memory = Self {
+            shared,
+            followed,
+            dynamic,
+            stop: watch::channel(false).0,
+            owned: watch::channel(options.owned).0,
+            report: watch::channel(options.report).0,
+            tasks: Mutex::new(JoinSet::new()),
+        };
+        memory.spawn(Arc::clone(&memory.shared).work(opening::Work {
+            importer,
+            said,
+            dynamic: changed,
+            owned: memory.owned.subscribe(),
+            stop: memory.stop.subscribe(),
+            report: memory.report.subscribe(),
+        }));
+        Ok(memory)
+    }
+
+    /// From now on the edge obeys what changes.
+    pub(crate) fn lead(&self, edge: &Arc<Edge>) {
+        self.shared.entries.push(self.shared.clock.unix_ms(), self.started());
+        edge.follow_revocations();
+        let mut obeyed = Obeyed {
+            dynamic: self.dynamic.clone(),
+            followed: self.followed.clone(),
+            clock: Arc::clone(&self.shared.clock),
+            stop: self.stop.subscribe(),
+        };
+        obeyed.apply(edge);
+        self.spawn(obeyed.keep(Arc::clone(edge)));
+    }
+
+    fn started(&self) -> Fact {
+        let report = self.report.borrow();
+        Fact::Start {
+            version: report.version.clone(),
+            node: report.name.clone(),
+            role: report.roles.clone(),
+            manifest_sha256: report.manifest_hash.clone(),
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+    }
+
+    /// The data directory is ours alone now.
+    pub(crate) fn own(&self) {
+        self.owned.send_replace(true);
+    }
+
+    /// Notes that another manifest is in force, with the keys that differ.
+    pub(crate) fn manifest_changed(&self, before: &serde_json::Value, after: &serde_json::Value, hash: &str) {
+        let before_sha256 = self.report.borrow().manifest_hash.clone();
+        if before_sha256 == hash {
+            return;
+        }
+        self.report.send_modify(|report| hash.clone_into(&mut report.manifest_hash));
+        let fact = Fact::ManifestChange {
+            node: self.shared.node.clone(),
+            before_sha256,
+            after_sha256: hash.to_owned(),
+            diff: plimsoll_ledger::ManifestDiff::between(before, after),
+        };
+        self.shared.entries.push(self.shared.clock.unix_ms(), fact);
+    }
+
+    /// What the operator JSON answers from.
+    pub(crate) fn rooms(&self) -> RoomsCell {
+        Arc::clone(&self.shared.rooms)
+    }
+
+    /// Where the edge leaves what it audits.
+    pub(crate) fn spool(&self) -> Spool {
+        self.shared.spool.clone()
+    }
+
+    /// How it is.
+    pub(crate) fn standing(&self, now: Nanos) -> Standing {
+        let followed = self.followed.borrow().clone();
+        Standing {
+            database_down: self.shared.down(&followed),
+            epoch: followed.epoch,
+            known_ago: followed.known_at.map(|at| now.since(at)),
+            sealer_down: self.shared.sealer_down(),
+            spool: self.shared.spool.figures(),
+            single_role: self.shared.store.get().is_some_and(Store::single_role),
+        }
+    }
+
+    /// Writes the last entry, seals, signs, and stops the database.
+    pub(crate) async fn close(&self, reason: &'static str) {
+        let stop = Fact::Stop { node: self.shared.node.clone(), reason };
+        self.shared.entries.push(self.shared.clock.unix_ms(), stop);
+        self.stop.send_replace(true);
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSE_MAX, ended).await.is_err() {
+            tracing::warn!(
+                waited_s = CLOSE_MAX.as_secs(),
+                "what the ledger still had to write waits for the next start"
+            );
+            tasks.shutdown().await;
+        }
+        if let Some(store) = self.shared.store.get() {
+            store.close().await;
+        }
+    }
+}
+
+impl Shared {
+    /// Why the database is not used.
+    fn down(&self, followed: &Followed) -> Option<String> {
+        match &*self.opening.lock().unwrap_or_else(PoisonError::into_inner) {
+            Opening::Waiting => return Some("the process before this one still uses it".to_owned()),
+            Opening::Trying { why } => {
+                return Some(why.clone().unwrap_or_else(|| "it is being started".to_owned()));
+            }
+            Opening::Open => {}
+        }
+        match self.store.get().map(|store| store.state().borrow().clone()) {
+            Some(StoreState::Down { why, .. }) => Some(why),
+            Some(StoreState::Starting) => Some("it was not reached yet".to_owned()),
+            Some(StoreState::Ready) | None => match &followed.contact {
+                Contact::Known => None,
+                Contact::Lost { why } => Some(why.clone()),
+            },
+        }
+    }
+
+    fn sealer_down(&self) -> Option<String> {
+        match &*self.sealer.get()?.borrow() {
+            SealerState::Down { why } | SealerState::Diverged { why, .. } => Some(why.clone()),
+            _ => None,
+        }
+    }
+
+    fn fill_rooms(&self, store: &Store) {
+        let rooms = Rooms {
+            pool: store.pool().clone(),
+            ledger: self.ledger.clone(),
+            checkpoints: checkpoints(&self.data_dir),
+            checkpoint_key: self.keyring.public_key().clone(),
+            clock: Arc::clone(&self.clock),
+        };
+        // Filled once; a second time it would say the same.
+        let _filled_before = self.rooms.set(rooms).is_err();
+    }
+}
+
+fn checkpoints(data_dir: &Path) -> PathBuf {
+    data_dir.join("ledger/checkpoints")
+}
+
+fn variable(name: &str) -> Result<Option<PathBuf>, Failure> {
+    Ok(env::var(name).map_err(Failure::failed)?.map(PathBuf::from))
+}

@@ -71,10 +71,13 @@ async fn a_killed_postgres_is_back_and_has_every_row_it_acknowledged() {
             .await;
         let killed = cluster.postmaster().unwrap();
         kill(killed);
+        // The session that was open may still be answered by what the postmaster left behind.
+        let back = async || cluster.postmaster().is_some_and(|pid| pid != killed);
+        let took = until(BACK_WITHIN, back).await;
         let at = acknowledged.load(Ordering::SeqCst);
-        let took = until(BACK_WITHIN, async || acknowledged.load(Ordering::SeqCst) > at + 1).await;
+        let more = async || acknowledged.load(Ordering::SeqCst) > at + 1;
+        let took = took + until(BACK_WITHIN - took, more).await;
         println!("round {round}: writes go on after {took:?}, {at} rows acknowledged");
-        assert_ne!(cluster.postmaster(), Some(killed));
     }
     writers.shutdown().await;
     let upto = acknowledged.load(Ordering::SeqCst);

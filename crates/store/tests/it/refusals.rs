@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_store::cluster::{BinarySearch, Cluster, ClusterOptions};
+use plimsoll_store::{DATABASE, OWNER_ROLE};
 use plimsoll_testkit::{ClusterProcess, ClusterProcessOptions};
-use sqlx::Connection as _;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::place::{Mounted, connect, data, data_dir, mode, refusal, root, start, until};
 
@@ -175,15 +176,16 @@ async fn a_disk_that_fills_up_loses_no_row_that_was_acknowledged() {
     println!("{acknowledged} rows until the disk was full");
     drop(connection);
     mounted.remount("size=400m");
-    let options = cluster.connect_options(plimsoll_store::OWNER_ROLE, plimsoll_store::DATABASE);
+    // Postgres begins again by itself, a little after it said so to whoever was connected.
+    let options = cluster.connect_options(OWNER_ROLE, DATABASE);
+    let mut rows = -1_i64;
     until(Duration::from_secs(20), async || {
-        sqlx::PgConnection::connect_with(&options).await.is_ok()
+        let Ok(mut connection) = PgConnection::connect_with(&options).await else { return false };
+        let count = "select count(*) from numbers where n <= $1";
+        let count = sqlx::query_scalar(count).bind(acknowledged);
+        let counted = count.fetch_one(&mut connection).await;
+        counted.map(|counted| rows = counted).is_ok()
     })
     .await;
-    let rows: i64 = sqlx::query_scalar("select count(*) from numbers where n <= $1")
-        .bind(acknowledged)
-        .fetch_one(&mut connect(&cluster).await)
-        .await
-        .unwrap();
     assert_eq!(rows, acknowledged);
 }

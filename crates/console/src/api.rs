@@ -19,7 +19,8 @@ use plimsoll_store::PgPool;
 use crate::http::Console;
 use crate::problem::{OpsCode, Problem};
 
-pub use nodes::NodeAnswer;
+pub use ledger::report_json;
+pub use nodes::{NodeAnswer, NodesAnswer};
 
 /// What the operator JSON answers from.
 #[derive(Clone, Debug)]

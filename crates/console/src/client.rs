@@ -97,7 +97,10 @@ async fn send(
     let broken = |error: &dyn std::fmt::Display| AskError::Broken(error.to_string());
     let handshake = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| broken(&error))?;
-    #[expect(clippy::disallowed_methods, reason = "one connection of a command, which ends with it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one connection of a command, which ends with it"
+    )]
     tokio::task::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "the connection to ops.sock ended");

@@ -16,12 +16,14 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::api::{self, RoomsCell};
 use crate::csv;
 use crate::guard::guard;
 use crate::live::{Hub, live};
 use crate::model::Source;
 use crate::page;
 use crate::problem::{OpsCode, Problem};
+use crate::server::ConsoleOptions;
 use crate::view::{Asked, Sort, View, WINDOWS};
 
 const STYLE: &str = include_str!("assets/console.css");
@@ -35,16 +37,22 @@ pub(crate) struct Console {
     pub(crate) clock: SharedClock,
     pub(crate) hub: Arc<Hub>,
     pub(crate) stopped: watch::Receiver<bool>,
+    pub(crate) rooms: RoomsCell,
 }
 
 impl Console {
     pub(crate) fn new(
         source: Arc<dyn Source>,
-        clock: SharedClock,
-        live_max: usize,
+        options: &ConsoleOptions,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { source, clock, hub: Arc::new(Hub::new(live_max)), stopped }
+        Self {
+            source,
+            clock: Arc::clone(&options.clock),
+            hub: Arc::new(Hub::new(options.live_max)),
+            stopped,
+            rooms: Arc::clone(&options.rooms),
+        }
     }
 
     pub(crate) fn view(&self, asked: Asked) -> View {
@@ -57,7 +65,7 @@ pub(crate) fn router(console: Console, bound: SocketAddr, pages: bool) -> Router
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));
-    let routes = if pages { always.merge(page_routes()) } else { always };
+    let routes = if pages { always.merge(page_routes()).merge(api::questions()) } else { always };
     routes.fallback(nothing).layer(from_fn_with_state(bound, guard)).with_state(console)
 }
 
@@ -169,7 +177,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-async fn nothing() -> Problem {
+pub(crate) async fn nothing() -> Problem {
     Problem::new(
         OpsCode::NotFound,
         "The ops listener has /, /live, /metrics, /healthz, /readyz and the tables as CSV.",

@@ -5,16 +5,21 @@
 //! edge only through [`Source`], and it is served on loopback, to requests that name loopback;
 //! bound elsewhere it answers `/healthz` and `/readyz` and nothing more, until there is a sign-in.
 
+mod api;
+pub mod client;
 mod csv;
 mod guard;
 mod http;
 mod live;
+mod local;
 mod model;
 mod page;
 mod problem;
 mod server;
 mod view;
 
+pub use api::{NodeAnswer, NodesAnswer, Rooms, RoomsCell, report_json};
+pub use local::{OPS_SOCKET, serve_local};
 pub use model::{
     Listening, LoadRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow, Source,
     UpstreamRow,

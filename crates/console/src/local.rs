@@ -18,7 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::api::{self, Operator, RoomsCell};
+use crate::api::{self, Operator};
 use crate::http::{Console, nothing};
 use crate::model::Source;
 use crate::server::ConsoleOptions;
@@ -81,14 +81,13 @@ impl Place {
 pub async fn serve_local(
     data_dir: &Path,
     source: Arc<dyn Source>,
-    rooms: RoomsCell,
     options: ConsoleOptions,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let place = Place::of(data_dir)?;
     let listener = place.bind()?;
     let (stop, stopped) = watch::channel(false);
-    let console = Console::new(source, rooms, &options, stopped);
+    let console = Console::new(source, &options, stopped);
     let router = api::questions()
         .merge(api::acts())
         .fallback(nothing)

@@ -51,6 +51,8 @@ codes! {
     NotReady = "PLM-OPS-0006" SERVICE_UNAVAILABLE "The node takes no traffic";
     /// Too many live pages are open.
     LiveBusy = "PLM-OPS-0007" SERVICE_UNAVAILABLE "Too many live pages are open";
+    /// The database cannot be asked.
+    NoDatabase = "PLM-OPS-0008" SERVICE_UNAVAILABLE "The database cannot be asked";
 }
 
 /// A problem on its way to becoming an answer.
@@ -92,7 +94,7 @@ impl IntoResponse for Problem {
             OpsCode::MethodNotAllowed => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             }
-            OpsCode::LiveBusy | OpsCode::NotReady => {
+            OpsCode::LiveBusy | OpsCode::NotReady | OpsCode::NoDatabase => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}

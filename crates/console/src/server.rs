@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::api::RoomsCell;
 use crate::http::{Console, router};
 use crate::model::Source;
 
@@ -47,13 +48,21 @@ pub struct ConsoleOptions {
     pub live_max: usize,
     /// Whether there are pages, or only metrics and health.
     pub pages: bool,
+    /// What the operator JSON answers from.
+    pub rooms: RoomsCell,
 }
 
 impl ConsoleOptions {
     /// The usual bounds.
     #[must_use]
     pub fn new(clock: SharedClock) -> Self {
-        Self { clock, connections_max: CONNECTIONS_MAX, live_max: LIVE_MAX, pages: true }
+        Self {
+            clock,
+            connections_max: CONNECTIONS_MAX,
+            live_max: LIVE_MAX,
+            pages: true,
+            rooms: RoomsCell::default(),
+        }
     }
 }
 
@@ -71,7 +80,7 @@ pub async fn serve(
     let bound = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(options.connections_max.max(1)));
-    let console = Console::new(source, options.clock, options.live_max, stopped.clone());
+    let console = Console::new(source, &options, stopped.clone());
     let router = router(console, bound, options.pages);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);

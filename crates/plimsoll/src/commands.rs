@@ -1,9 +1,13 @@
 //! One file a command.
 
+pub(crate) mod ask;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod dev_token;
 pub(crate) mod doctor;
 pub(crate) mod init;
+pub(crate) mod ledger;
+pub(crate) mod nodes;
+pub(crate) mod revoke;
 pub(crate) mod schema;
 pub(crate) mod up;

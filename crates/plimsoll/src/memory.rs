@@ -74,7 +74,9 @@ enum Opening {
     /// Waiting until the process before us has ended.
     Waiting,
     /// Under way, or failed the last time and tried again.
-    Trying { why: Option<String> },
+    Trying {
+        why: Option<String>,
+    },
     Open,
 }
 
@@ -202,7 +204,12 @@ impl Memory {
     }
 
     /// Notes that another manifest is in force, with the keys that differ.
-    pub(crate) fn manifest_changed(&self, before: &serde_json::Value, after: &serde_json::Value, hash: &str) {
+    pub(crate) fn manifest_changed(
+        &self,
+        before: &serde_json::Value,
+        after: &serde_json::Value,
+        hash: &str,
+    ) {
         let before_sha256 = self.report.borrow().manifest_hash.clone();
         if before_sha256 == hash {
             return;
@@ -265,7 +272,9 @@ impl Shared {
     /// Why the database is not used.
     fn down(&self, followed: &Followed) -> Option<String> {
         match &*self.opening.lock().unwrap_or_else(PoisonError::into_inner) {
-            Opening::Waiting => return Some("the process before this one still uses it".to_owned()),
+            Opening::Waiting => {
+                return Some("the process before this one still uses it".to_owned());
+            }
             Opening::Trying { why } => {
                 return Some(why.clone().unwrap_or_else(|| "it is being started".to_owned()));
             }

@@ -12,14 +12,17 @@ use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_console::ConsoleOptions;
 use plimsoll_edge::{ConfigInput, Drained, Edge};
 use plimsoll_telemetry::Metrics;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 pub(crate) use source::weaknesses;
 
+use crate::memory::Memory;
+
 /// The node. See the module's page.
 pub(crate) struct Node {
-    pub(crate) edge: Edge,
+    pub(crate) edge: Arc<Edge>,
     pub(crate) facts: Facts,
+    pub(crate) memory: Memory,
     metrics: Arc<Metrics>,
     clock: SharedClock,
     draining: AtomicBool,
@@ -39,14 +42,16 @@ pub(crate) struct Facts {
 
 impl Node {
     pub(crate) fn new(
-        edge: Edge,
+        edge: Arc<Edge>,
         metrics: Arc<Metrics>,
         clock: &SharedClock,
         facts: Facts,
+        memory: Memory,
     ) -> Self {
         Self {
             edge,
             facts,
+            memory,
             metrics,
             clock: Arc::clone(clock),
             draining: AtomicBool::new(false),
@@ -65,9 +70,13 @@ impl Node {
     }
 
     pub(crate) fn reload(&self, input: &ConfigInput) {
+        let before = serde_json::to_value(self.edge.config().manifest());
         match self.edge.reload(input) {
             Ok(()) => {
                 self.remember(&[]);
+                if let (Ok(before), Ok(after)) = (before, serde_json::to_value(&input.manifest)) {
+                    self.memory.manifest_changed(&before, &after, &input.hash);
+                }
                 tracing::info!(hash = %input.hash, "manifest reloaded");
             }
             Err(error) => {
@@ -102,20 +111,37 @@ impl Node {
         self.edge.drain(deadline, patient).await
     }
 
+    fn console_options(&self) -> ConsoleOptions {
+        ConsoleOptions {
+            rooms: self.memory.rooms(),
+            ..ConsoleOptions::new(Arc::clone(&self.clock))
+        }
+    }
+
+    /// Serves the command line on `ops.sock` until `stopped`.
+    pub(crate) async fn serve_local(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        let (data_dir, options) = (self.data_dir().to_owned(), self.console_options());
+        let stop = async move {
+            let _told_or_gone = stopped.wait_for(|stopped| *stopped).await.is_ok();
+        };
+        if let Err(error) = plimsoll_console::serve_local(&data_dir, self, options, stop).await {
+            tracing::error!(%error, "ops.sock failed; commands cannot reach this process");
+        }
+    }
+
     /// Serves console, metrics and health until `stopped`.
     pub(crate) async fn serve_ops(
         self: Arc<Self>,
         listener: TcpListener,
         with_console: bool,
-        stopped: oneshot::Receiver<()>,
+        mut stopped: watch::Receiver<bool>,
     ) {
-        let options =
-            ConsoleOptions { pages: with_console, ..ConsoleOptions::new(Arc::clone(&self.clock)) };
+        let options = ConsoleOptions { pages: with_console, ..self.console_options() };
         let served = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => {
                 let stopped = async {
                     // A sender that is gone means stop, too.
-                    let _told_or_gone = stopped.await.is_ok();
+                    let _told_or_gone = stopped.wait_for(|stopped| *stopped).await.is_ok();
                 };
                 plimsoll_console::serve(listener, self, options, stopped).await
             }

@@ -119,7 +119,8 @@ async fn session(
             "the database's epoch is older than ours: it was restored; its state is taken"
         );
     }
-    let mut applied = whole != *dynamic;
+    // Kept on disk even where it says nothing yet: it shows that this node has run before.
+    let mut applied = true;
     *dynamic = whole;
     let mut reported: Option<Nanos> = None;
     let mut known_at = asked;

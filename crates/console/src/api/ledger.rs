@@ -1,6 +1,7 @@
 //! The ledger: a page of entries, verification with its progress, the export.
 
 use std::io::{self, Write};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use axum::Json;
 use axum::body::Body;
@@ -150,7 +151,9 @@ async fn verified(
     report.map_err(|error| error.to_string())
 }
 
-pub(crate) fn report_json(report: &Report) -> Value {
+/// A report as JSON.
+#[must_use]
+pub fn report_json(report: &Report) -> Value {
     let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
     let accepted: Vec<Value> = report
         .accepted
@@ -193,11 +196,11 @@ pub(crate) async fn export(
     };
     let rooms = rooms(&console)?.clone();
     let (pieces, body) = mpsc::channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
+    let (written, taken) = sync_channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
     let positions = (range.from.unwrap_or(1), range.to.unwrap_or(u64::MAX));
     let runtime = tokio::runtime::Handle::current();
-    // Writing waits for the reader, so it has a thread of its own.
     let write = move || {
-        let mut out = Pieces { pieces: pieces.clone(), filled: Vec::new() };
+        let mut out = Pieces { written: written.clone(), filled: Vec::new() };
         let done = runtime.block_on(async {
             let mut connection = rooms.pool.acquire().await.map_err(io::Error::other)?;
             let directories = [rooms.checkpoints.clone()];
@@ -205,19 +208,25 @@ pub(crate) async fn export(
                 .await
                 .map_err(io::Error::other)
         });
-        let ended = done.and_then(|_entries| out.flush());
-        if let Err(error) = ended {
-            let _heard = pieces.blocking_send(Err(error)).is_ok();
+        if let Err(error) = done.and_then(|_entries| out.flush()) {
+            let _heard = written.send(Err(error)).is_ok();
         }
     };
-    #[expect(clippy::disallowed_methods, reason = "ends with its answer; bounded by the listener")]
-    tokio::task::spawn_blocking(write);
+    // Writing waits for whoever reads, so it has threads of its own: one that writes, and one that
+    // may wait in the runtime's own way.
+    let pass_on =
+        move || while taken.recv().is_ok_and(|piece| pieces.blocking_send(piece).is_ok()) {};
+    #[expect(clippy::disallowed_methods, reason = "both end with the answer, which is bounded")]
+    {
+        tokio::task::spawn_blocking(write);
+        tokio::task::spawn_blocking(pass_on);
+    }
     Ok(stream(body))
 }
 
 /// Gathers what is written into pieces and waits until they are taken.
 struct Pieces {
-    pieces: mpsc::Sender<io::Result<Bytes>>,
+    written: SyncSender<io::Result<Bytes>>,
     filled: Vec<u8>,
 }
 
@@ -236,8 +245,7 @@ impl Write for Pieces {
         }
         let piece = Bytes::from(std::mem::take(&mut self.filled));
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        // Inside `block_on` of a blocking thread: the runtime's own threads are not held.
-        futures_util::executor::block_on(self.pieces.send(Ok(piece))).map_err(gone)
+        self.written.send(Ok(piece)).map_err(gone)
     }
 }
 

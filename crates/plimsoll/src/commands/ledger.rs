@@ -114,10 +114,7 @@ fn verdict(report: &Value, output: Output) -> Result<(), Failure> {
     } else {
         say(format!(
             "{} sealed entries checked in {} ms, {} checkpoints agree, the last at {}",
-            report["entries"],
-            report["took_ms"],
-            report["checkpoints"],
-            report["checkpoint_size"],
+            report["entries"], report["took_ms"], report["checkpoints"], report["checkpoint_size"],
         ))?;
         say(format!(
             "{} lie after the last checkpoint, {} are not sealed yet",
@@ -157,7 +154,7 @@ fn verify_file(file: &Path, arguments: &Verify) -> Result<(), Failure> {
 /// The keys whose checkpoints are believed.
 fn trusted(arguments: &Verify) -> Result<Vec<PublicKey>, Failure> {
     let key = |text: &String| {
-        PublicKey::from_hex(text).ok_or_else(|| {
+        PublicKey::from_hex(text).map_err(|_| {
             Failure::Failed(format!("--key {text}: a public key is 64 hexadecimal digits"))
         })
     };
@@ -167,7 +164,8 @@ fn trusted(arguments: &Verify) -> Result<Vec<PublicKey>, Failure> {
 /// RFC 3339, to the second.
 fn rfc3339(unix_ms: i64) -> String {
     let time = time::OffsetDateTime::from_unix_timestamp(unix_ms.div_euclid(1_000));
-    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let format =
+        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     time.ok().and_then(|time| time.format(format).ok()).unwrap_or_else(|| unix_ms.to_string())
 }
 

@@ -9,14 +9,18 @@ use plimsoll_base::{SharedClock, SystemClock};
 use plimsoll_edge::auth::dev_issuer::DevIssuer;
 use plimsoll_edge::{Edge, EdgeOptions, Listener};
 use plimsoll_manifest::{AccessLogFormat, ListenAddr, Manifest, Overrides};
+use plimsoll_snapshot::NodeReport;
 use plimsoll_telemetry::{
     AccessFormat, AccessLog, AccessLogOptions, AccessLogStop, LogFormat, Metrics, MetricsOptions,
 };
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::cli::{Role, Up};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::exit::Failure;
+use crate::memory::{Memory, MemoryOptions};
 use crate::node::{Facts, Node};
 use crate::setup::{Setup, Source, lines};
 use crate::watch::{LOOK_EVERY, Watched};
@@ -53,8 +57,10 @@ pub(crate) fn run(arguments: &Up) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::failed)?;
-    let started = Started::new(arguments, &setup, &data_dir, sockets, lock, control.handle())?;
-    let outcome = control.block_on(serve(started, arguments, &source, setup));
+    let outcome = control.block_on(async {
+        let started = Started::new(arguments, &setup, &data_dir, sockets, lock).await?;
+        serve(started, arguments, &source, setup).await
+    });
     control.shutdown_timeout(OPS_SHUTDOWN);
     outcome
 }
@@ -76,13 +82,12 @@ struct Started {
 }
 
 impl Started {
-    fn new(
+    async fn new(
         arguments: &Up,
         setup: &Setup,
         data_dir: &DataDir,
         sockets: Vec<TcpListener>,
         lock: Option<DataDirLock>,
-        control: &tokio::runtime::Handle,
     ) -> Result<Self, Failure> {
         let manifest = &setup.input.manifest;
         if manifest.auth.issuers.iter().any(|issuer| issuer.development) {
@@ -99,6 +104,13 @@ impl Started {
         let log = AccessLogOptions::to_stdout(access_format(manifest), Arc::clone(&metrics));
         let (access_log, access_log_stop) = AccessLog::start(log).map_err(Failure::failed)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.address).collect();
+        let memory = Memory::open(MemoryOptions {
+            data_dir: data_dir.path(),
+            clock: &clock,
+            report: report(arguments, setup, &clock),
+            owned: lock.is_some(),
+        })
+        .await?;
         let edge = Edge::start(EdgeOptions {
             input: setup.input.clone(),
             listeners,
@@ -106,9 +118,10 @@ impl Started {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             access_log: Some(access_log),
-            control: control.clone(),
-        })
-        .map_err(|error| Failure::Faults(vec![error.to_string()]))?;
+            control: Handle::current(),
+        });
+        let edge = Arc::new(edge.map_err(|error| Failure::Faults(vec![error.to_string()]))?);
+        memory.lead(&edge);
         let ops_address = ops.local_addr().map_err(Failure::failed)?;
         let facts = Facts {
             listeners: addresses,
@@ -117,9 +130,25 @@ impl Started {
             manifest_path: arguments.manifest.clone(),
             started_unix_ms: clock.unix_ms(),
         };
-        let node = Node::new(edge, metrics, &clock, facts);
+        let node = Node::new(edge, metrics, &clock, facts, memory);
         banner::print(&node);
         Ok(Self { node: Arc::new(node), access_log_stop, ops, clock, lock })
+    }
+}
+
+/// What this node says of itself to the others.
+fn report(arguments: &Up, setup: &Setup, clock: &SharedClock) -> NodeReport {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    NodeReport {
+        id: uuid::Uuid::now_v7(),
+        name: if name.is_empty() { "node".to_owned() } else { name },
+        roles: match arguments.role {
+            Role::All => "all".to_owned(),
+            Role::Edge => "edge".to_owned(),
+        },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        manifest_hash: setup.input.hash.clone(),
+        started_unix_ms: clock.unix_ms(),
     }
 }
 
@@ -197,15 +226,14 @@ async fn serve(
 ) -> Result<(), Failure> {
     let Started { node, access_log_stop, ops, clock, mut lock } = started;
     let mut signals = Signals::new().map_err(Failure::failed)?;
-    let (stop_ops, ops_stopped) = tokio::sync::oneshot::channel::<()>();
+    let (stop_ops, ops_stopped) = tokio::sync::watch::channel(false);
     let with_console = arguments.role == Role::All;
-    #[expect(clippy::disallowed_methods, reason = "one task a process, awaited below")]
-    let console = tokio::task::spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped));
+    let mut faces = JoinSet::new();
+    faces.spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped.clone()));
+    faces.spawn(Arc::clone(&node).serve_local(ops_stopped));
     let stop =
         run_until_stopped(&node, &clock, &mut signals, arguments, source, setup, &mut lock).await;
     node.set_draining();
-    // A successor may have it now.
-    drop(lock.take());
     let deadline = node.drain_deadline();
     tracing::info!(deadline_s = deadline.as_secs_f64(), "draining; a second signal stops at once");
     let drained = tokio::select! {
@@ -224,10 +252,13 @@ async fn serve(
         ))),
         None => Err(Failure::Failed("stopped at once by a second signal".to_owned())),
     };
-    if stop_ops.send(()).is_ok() {
-        // The console answers what it is answering; live pages are cut by the runtime's end.
-        let _ended_or_cut = tokio::time::timeout(OPS_SHUTDOWN, console).await.is_ok();
-    }
+    stop_ops.send_replace(true);
+    // What is being answered is answered; live pages are cut by the runtime's end.
+    let ended = async { while faces.join_next().await.is_some() {} };
+    let _ended_or_cut = tokio::time::timeout(OPS_SHUTDOWN, ended).await.is_ok();
+    node.memory.close("signal").await;
+    // A successor may have it now.
+    drop(lock.take());
     if let Err(error) = access_log_stop.stop(ACCESS_LOG_FLUSH) {
         tracing::warn!(%error, "the last lines of the access log may be missing");
     }
@@ -240,6 +271,9 @@ fn lock_if_free(lock: &mut Option<DataDirLock>, node: &Node) {
         && let Ok(directory) = DataDir::open(Some(node.data_dir()))
     {
         *lock = directory.lock().ok();
+        if lock.is_some() {
+            node.memory.own();
+        }
     }
 }
 

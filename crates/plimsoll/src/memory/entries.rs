@@ -41,8 +41,7 @@ impl Entries {
         loop {
             let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).front().cloned();
             let Some((at_unix_ms, fact)) = next else { return Ok(()) };
-            let entry =
-                Append { at_unix_ms: Some(at_unix_ms), ..Append::ok(Actor::System, fact) };
+            let entry = Append { at_unix_ms: Some(at_unix_ms), ..Append::ok(Actor::System, fact) };
             let mut connection = pool.acquire().await?;
             ledger.append(&mut connection, entry).await?;
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();

@@ -25,7 +25,10 @@ impl Obeyed {
         let dynamic = Arc::clone(&self.dynamic.borrow_and_update());
         let (revocations, unread) = Revocations::of(&dynamic, self.clock.unix_seconds());
         if unread > 0 {
-            tracing::error!(unread, "revocations that a newer version wrote are not obeyed; upgrade");
+            tracing::error!(
+                unread,
+                "revocations that a newer version wrote are not obeyed; upgrade"
+            );
         }
         edge.revoke(revocations);
     }

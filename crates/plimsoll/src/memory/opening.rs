@@ -22,7 +22,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Whose schemas there are, in the order in which they are migrated.
 fn rooms() -> Vec<Room> {
-    vec![plimsoll_snapshot::ROOM, plimsoll_events::ROOM, plimsoll_ledger::ROOM]
+    vec![plimsoll_snapshot::ROOM, plimsoll_ledger::ROOM]
 }
 
 /// What the work on the database is started with.
@@ -39,8 +39,7 @@ pub(super) struct Work {
 /// its one.
 pub(super) fn spool(data_dir: &Path, report: &NodeReport) -> Result<(Spool, Importer), Failure> {
     let directory = spools(data_dir).join(report.id.to_string());
-    let (spool, importer) =
-        Spool::open(&SpoolOptions::new(&directory)).map_err(Failure::failed)?;
+    let (spool, importer) = Spool::open(&SpoolOptions::new(&directory)).map_err(Failure::failed)?;
     Ok((spool, importer.named(&report.name)))
 }
 

@@ -116,6 +116,7 @@ impl Source for Node {
                 });
             }
         }
+        reasons.extend(self.memory_reasons());
         Readiness { ready: !draining && !keys_missing, draining, reasons }
     }
 
@@ -276,4 +277,33 @@ fn limits(manifest: &Manifest, operation: Option<&str>) -> Vec<String> {
         format!("{}: {}{unit} / {}", limit.name, limit.quota, limit.window)
     };
     manifest.limits.iter().filter(applies).map(text).collect()
+}
+
+impl Node {
+    /// What of the memory is not as it should be. An edge serves all the same.
+    fn memory_reasons(&self) -> Vec<Reason> {
+        let standing = self.memory.standing(self.clock.now());
+        let mut reasons = Vec::new();
+        if let Some(why) = standing.database_down {
+            let age = match standing.known_ago {
+                Some(ago) => format!("known {} s ago", ago.as_secs()),
+                None => "from the last snapshot on disk".to_owned(),
+            };
+            reasons.push(Reason {
+                code: "database_down".to_owned(),
+                why: format!("The database is not used: {why}. Epoch {} is {age}.", standing.epoch),
+                next: "Requests go on; operations with revocation = \"strict\" are refused and \
+                       audited ones wait in the spool until it is back."
+                    .to_owned(),
+            });
+        }
+        if let Some(why) = standing.sealer_down {
+            reasons.push(Reason {
+                code: "ledger_not_sealed".to_owned(),
+                why: format!("The ledger is written but not sealed: {why}."),
+                next: "Run `plimsoll ledger verify`; docs/ledger.md says what to do.".to_owned(),
+            });
+        }
+        reasons
+    }
 }

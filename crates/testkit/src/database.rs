@@ -85,7 +85,10 @@ impl Database {
         let options = cluster.connect_options(SUPERUSER_ROLE, SUPERUSER_ROLE);
         let mut server = PgConnection::connect_with(&options).await?;
         let template = template(&mut server, &cluster, rooms).await?;
-        let make = format!("create database {name} template {template} owner {OWNER_ROLE}");
+        // Five times faster than by the write-ahead log, where nothing is synced.
+        let make = format!(
+            "create database {name} template {template} owner {OWNER_ROLE} strategy file_copy"
+        );
         server.execute(AssertSqlSafe(make)).await?;
         server.close().await?;
         Ok(Self::over(name, cluster, Arc::new(held)))

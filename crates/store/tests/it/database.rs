@@ -1,7 +1,11 @@
 //! Roles and grants, on a database of the testkit.
 
+use std::time::Duration;
+
+use plimsoll_base::{Clock as _, SystemClock};
 use plimsoll_testkit::database::Database;
 
+use crate::place::until;
 use crate::rooms::GARDEN;
 
 async fn may(pool: &sqlx::PgPool, sql: &'static str) -> bool {
@@ -47,4 +51,39 @@ async fn each_test_has_a_database_of_its_own() {
         .await
         .unwrap();
     assert_eq!(count, 0);
+}
+
+#[tokio::test]
+async fn a_database_whose_test_ended_is_dropped() {
+    let (kept, gone) = (Database::new(&[GARDEN]).await, Database::new(&[GARDEN]).await);
+    let name = gone.name.clone();
+    // Still connected, as a test that was killed would be.
+    let connection = gone.runtime.acquire().await.unwrap();
+    drop(gone);
+    until(Duration::from_secs(30), async || {
+        let exists: bool =
+            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+                .bind(&name)
+                .fetch_one(&kept.superuser)
+                .await
+                .unwrap();
+        !exists
+    })
+    .await;
+    drop(connection);
+    sqlx::query("select from garden.plants").execute(&kept.runtime).await.unwrap();
+}
+
+#[tokio::test]
+async fn ten_databases_in_a_row() {
+    let clock = SystemClock::new();
+    let mut took = Vec::new();
+    for _ in 0..10 {
+        let began = clock.now();
+        let database = Database::new(&[GARDEN]).await;
+        took.push(clock.now().since(began));
+        sqlx::query("select from garden.plants").execute(&database.runtime).await.unwrap();
+    }
+    took.sort();
+    println!("a database takes {:?} (median), {:?} at most", took[5], took[9]);
 }

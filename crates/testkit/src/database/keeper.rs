@@ -15,6 +15,9 @@ use plimsoll_store::cluster::{Cluster, ClusterOptions};
 use rustix::fs::FlockOperation;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
+/// Free memory that makes it the place for the server: a test's database takes 8 MB, the log of
+/// the server 256 MB.
+const MEMORY_BYTES_MIN: u64 = 2 << 30;
 /// The server ends when nobody has used it for this long.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// Between two looks at who is gone.
@@ -22,6 +25,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// How long a test waits for the server, and for its turn to ask for it.
 const START_WITHIN: Duration = Duration::from_secs(60);
 const WAIT_EVERY: Duration = Duration::from_millis(5);
+
+/// Memory where there is plenty, because a database is three hundred files, and making those takes
+/// ten times as long on a disk that others write to; else the folder for temporary files.
+fn base() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let plenty = rustix::fs::statvfs(memory)
+        .is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) >= MEMORY_BYTES_MIN);
+    if plenty { memory.to_owned() } else { std::env::temp_dir() }
+}
 
 /// The folder that the tests of this user share.
 struct Shared {
@@ -31,7 +43,7 @@ struct Shared {
 impl Shared {
     fn open() -> io::Result<Self> {
         let user = rustix::process::geteuid();
-        let root = std::env::temp_dir().join(format!("plimsoll-test-postgres-{}", user.as_raw()));
+        let root = base().join(format!("plimsoll-test-postgres-{}", user.as_raw()));
         let users = root.join("users");
         fs::DirBuilder::new().recursive(true).mode(0o711).create(&root)?;
         // Its name is no secret: somebody else may have made it first.
@@ -157,10 +169,9 @@ pub async fn keep() -> io::Result<()> {
     let mut options = ClusterOptions::new(folder.path());
     options.settings = [
         ("fsync", "off"),
-        ("synchronous_commit", "off"),
         ("full_page_writes", "off"),
         ("max_connections", "500"),
-        ("max_wal_size", "1GB"),
+        ("max_wal_size", "256MB"),
         ("autovacuum_naptime", "5min"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

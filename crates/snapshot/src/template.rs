@@ -123,7 +123,9 @@ impl fmt::Display for Template {
 
 fn write_literal(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     for &byte in bytes {
-        if byte.is_ascii_graphic() && !matches!(byte, b'/' | b'%' | b'{' | b'}') {
+        // What a template may not hold as it is can only have come as an escape, and stays one.
+        let plain = !matches!(byte, b'/' | b'%' | b'{' | b'}' | b'?' | b'#' | b'\\');
+        if byte.is_ascii_graphic() && plain {
             write!(f, "{}", char::from(byte))?;
         } else {
             write!(f, "%{byte:02X}")?;
@@ -226,6 +228,7 @@ mod tests {
         assert_eq!(shape("/a%2Fb"), "/a%2Fb");
         assert_eq!(shape("/{id}.json"), "/{}.json");
         assert_eq!(shape("/100%"), "/100%25");
+        assert_eq!(shape("/%5c%3f%23"), "/%5C%3F%23");
         assert_ne!(shape("/orders"), shape("/orders/"));
     }
 

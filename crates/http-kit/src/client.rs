@@ -15,6 +15,7 @@
 
 mod dictionary;
 mod draft;
+mod structured;
 mod user_agent;
 
 use std::fmt;
@@ -62,7 +63,7 @@ impl AppState {
     }
 
     fn from_name(name: &str) -> Self {
-        match name.trim() {
+        match draft::trimmed(name) {
             name if name.eq_ignore_ascii_case("foreground") => AppState::Foreground,
             name if name.eq_ignore_ascii_case("active") => AppState::Foreground,
             name if name.eq_ignore_ascii_case("background") => AppState::Background,

@@ -23,7 +23,7 @@ impl<'h> Draft<'h> {
         let slot = &mut self.values[field as usize];
         if slot.is_none() {
             let value = value.into();
-            let text = value.trim();
+            let text = trimmed(&value);
             if !text.is_empty() && !text.eq_ignore_ascii_case(UNKNOWN) {
                 *slot = Some(value);
             }
@@ -59,10 +59,11 @@ impl<'h> Draft<'h> {
         );
         for field in FIELDS {
             if let Some(value) = &self.values[field as usize] {
+                let value = trimmed(value);
                 match field {
-                    Field::Installation => push_installation(&mut text, value.trim()),
-                    Field::Network => push_clean(&mut text, value.trim(), true),
-                    _ => push_clean(&mut text, value.trim(), false),
+                    Field::Installation => push_installation(&mut text, value),
+                    Field::Network => push_clean(&mut text, value, true),
+                    _ => push_clean(&mut text, value, false),
                 }
             }
             ends[field as usize] = u16::try_from(text.len()).unwrap_or(u16::MAX);
@@ -95,8 +96,27 @@ fn push_clean(out: &mut String, value: &str, lower: bool) {
 }
 
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b' ' | b'.' | b',' | b'_' | b'-' | b'+' | b'(' | b')' | b'/' | b':')
+    PLAIN[usize::from(byte)]
+}
+
+/// Looked up, because it is asked of every byte of every value.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0u8;
+    while byte.is_ascii() {
+        plain[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b' ' | b'.' | b',' | b'_' | b'-' | b'+' | b'(' | b')' | b'/' | b':');
+        byte += 1;
+    }
+    plain
+};
+
+/// The text without the white space around it, which it hardly ever has.
+pub(super) fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
+    }
 }
 
 fn push_installation(out: &mut String, value: &str) {

@@ -284,13 +284,11 @@ pub(crate) struct UpstreamBody {
     /// The end has been seen; a body without a length does not know by itself that it has ended.
     ended: bool,
     connection: Option<Pooled>,
-    request: Option<Arc<InboundState>>,
     finish: Box<Finish>,
     left: Option<Duration>,
     idle: Duration,
     waiting_since: Option<Nanos>,
     timer: LazyTimer,
-    clock: SharedClock,
 }
 
 /// The most of an answer that an HTTP/2 stream takes at once, bytes: it waits there until the
@@ -311,10 +309,8 @@ impl UpstreamBody {
     pub(crate) fn new(
         incoming: Incoming,
         connection: Option<Pooled>,
-        request: Option<Arc<InboundState>>,
         finish: Box<Finish>,
         limits: AnswerLimits,
-        clock: &SharedClock,
     ) -> Self {
         Self {
             incoming,
@@ -325,13 +321,11 @@ impl UpstreamBody {
             },
             ended: false,
             connection,
-            request,
             finish,
             left: limits.left,
             idle: limits.idle,
             waiting_since: None,
             timer: LazyTimer::default(),
-            clock: Arc::clone(clock),
         }
     }
 
@@ -343,10 +337,10 @@ impl UpstreamBody {
         let polled = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => {
-                let now = self.clock.now();
-                let since = *self.waiting_since.get_or_insert(now);
+                let clock = &self.finish.exchange.context.core.clock;
+                let since = *self.waiting_since.get_or_insert_with(|| clock.now());
                 let at = since.plus(self.left.map_or(self.idle, |left| left.min(self.idle)));
-                if self.timer.expired(at, &self.clock, cx) {
+                if self.timer.expired(at, clock, cx) {
                     self.finish.cut_by_edge();
                     return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
                 }
@@ -356,7 +350,8 @@ impl UpstreamBody {
         if let Some(since) = self.waiting_since.take()
             && let Some(left) = &mut self.left
         {
-            *left = left.saturating_sub(self.clock.now().since(since));
+            let now = self.finish.exchange.context.core.clock.now();
+            *left = left.saturating_sub(now.since(since));
         }
         Poll::Ready(match polled {
             Some(Ok(frame)) => match frame.into_data() {
@@ -390,7 +385,8 @@ impl UpstreamBody {
     }
 
     fn request_sent(&self) -> bool {
-        self.request.as_ref().is_none_or(|state| state.outcome() == InboundOutcome::Complete)
+        let request = self.finish.exchange.body.as_ref();
+        request.is_none_or(|state| state.outcome() == InboundOutcome::Complete)
     }
 }
 
@@ -401,7 +397,9 @@ impl Drop for UpstreamBody {
             if self.request_sent()
                 && let Some(connection) = self.connection.take()
             {
-                connection.give_back(&self.clock);
+                let now = self.finish.exchange.context.core.clock.now();
+                self.finish.end_at(now);
+                connection.give_back(now);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Bounds;
 use crate::connections::Admitted;
 use crate::core::{Core, Phase};
-use crate::guard::{ConnState, GuardLimits, Guarded};
+use crate::guard::{ConnState, GuardLimits, Guarded, LazyTimer};
 use crate::refusal::RefusalWriter;
 use crate::stack;
 use crate::stall::StreamExecutor;
@@ -59,9 +59,22 @@ pub(crate) struct ConnContext {
     pub(crate) core: Arc<Core>,
     pub(crate) state: Arc<ConnState>,
     pub(crate) peer: Peer,
+    /// The timer that ends the wait for an answer. It outlives a request, so that the next one
+    /// finds it armed; a second request at the same time makes its own.
+    answer_timer: Mutex<LazyTimer>,
     /// The place among the open connections: held by a tunnel, too, after the connection has left
     /// HTTP.
     _admitted: Admitted,
+}
+
+impl ConnContext {
+    pub(crate) fn take_timer(&self) -> LazyTimer {
+        std::mem::take(&mut *self.answer_timer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn keep_timer(&self, timer: LazyTimer) {
+        *self.answer_timer.lock().unwrap_or_else(PoisonError::into_inner) = timer;
+    }
 }
 
 /// What is known of a connection before its first request.
@@ -185,7 +198,13 @@ where
     let guarded = Guarded::new(io, Arc::clone(&state), limits, clock, shard, unflushed);
     let scheme = if told.secure { Scheme::Https } else { Scheme::Http };
     let peer = Peer::new(peer.ip(), scheme);
-    let context = Arc::new(ConnContext { core, state, peer, _admitted: told.admitted });
+    let context = Arc::new(ConnContext {
+        core,
+        state,
+        peer,
+        answer_timer: Mutex::default(),
+        _admitted: told.admitted,
+    });
     if told.multiplexed {
         Box::pin(serve_h2(context, guarded, bounds)).await
     } else {

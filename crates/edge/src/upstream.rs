@@ -11,18 +11,21 @@ mod connect;
 mod endpoint;
 mod multiplexed;
 mod pool;
+mod sent_head;
 mod tunnel;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use plimsoll_base::{Deadline, Nanos};
+use plimsoll_http_kit::hygiene::ResponseFacts;
 use plimsoll_telemetry::Counter;
 
 pub use connect::TargetError;
@@ -34,6 +37,7 @@ pub(crate) use tunnel::tunnel;
 
 use crate::body::{InboundBody, InboundOutcome, InboundState};
 use crate::core::Core;
+use crate::guard::LazyTimer;
 
 /// How often a request that was provably not sent is tried on another connection.
 const UNSENT_TRIES_MAX: usize = 3;
@@ -101,6 +105,7 @@ impl Release {
 /// An answer's head with what is needed to read its body and give the connection back.
 pub(crate) struct Answer {
     pub(crate) response: Response<Incoming>,
+    pub(crate) facts: ResponseFacts,
     pub(crate) connection: Option<Pooled>,
 }
 
@@ -119,110 +124,118 @@ pub(crate) struct Sending<'s> {
 /// Sends `request` to `release` and waits for the answer's head.
 pub(crate) async fn send(
     core: &Arc<Core>,
-    release: &Release,
-    timeouts: Timeouts,
+    (release, timeouts): (&Release, Timeouts),
     sending: &Sending<'_>,
-    mut request: Request<InboundBody>,
+    timer: &mut LazyTimer,
+    request: Request<InboundBody>,
 ) -> Result<Answer, UpstreamError> {
+    let mut unsent = Some(request);
+    let mut now = sending.begun;
     let mut tries = 0;
     loop {
         tries += 1;
-        let endpoint = release.pick(core.clock.now());
+        let endpoint = release.pick(now);
         let outcome = if sending.multiplexed {
-            multiplexed::attempt(core, endpoint, timeouts, sending, request).await
+            // A box, because this is rare and large.
+            let to = (timeouts, sending);
+            Box::pin(multiplexed::attempt(core, endpoint, to, timer, &mut unsent)).await
         } else {
-            attempt(core, endpoint, timeouts, sending, tries > 1, request).await
+            let idle = if tries > 1 { None } else { endpoint.idle(core, now) };
+            attempt(core, endpoint, (timeouts, sending), timer, idle, &mut unsent).await
         };
-        let (error, unsent) = match outcome {
+        let error = match outcome {
             Ok(answer) => {
-                if endpoint.answered(answer.response.status(), core.clock.now()) {
+                if endpoint.answered(answer.response.status(), || core.clock.now()) {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
                 return Ok(answer);
             }
-            Err(failed) => *failed,
+            Err(failed) => failed,
         };
+        now = core.clock.now();
         let elsewhere = match &error {
             // A dead pooled connection says nothing about the service.
+            None => true,
             Some(error) => {
                 let ours = matches!(error, UpstreamError::PoolFull | UpstreamError::DeadlinePassed);
-                if !ours && !sending.client_failed() && endpoint.failed(core.clock.now()) {
+                if !ours && !sending.client_failed() && endpoint.failed(now) {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
                 release.endpoints.len() > 1
                     && matches!(error, UpstreamError::Connect(_) | UpstreamError::ConnectTimeout)
             }
-            None => true,
         };
-        match (unsent, error) {
-            (Some(back), _) if elsewhere && tries < UNSENT_TRIES_MAX => {
-                core.shard.count(Counter::UpstreamRetry { service: sending.service });
-                request = back;
-            }
-            (_, Some(error)) => return Err(error),
-            (_, None) => return Err(UpstreamError::Connect(io::ErrorKind::NotConnected.into())),
+        if unsent.is_some() && elsewhere && tries < UNSENT_TRIES_MAX {
+            core.shard.count(Counter::UpstreamRetry { service: sending.service });
+        } else {
+            let not_connected = || UpstreamError::Connect(io::ErrorKind::NotConnected.into());
+            return Err(error.unwrap_or_else(not_connected));
         }
     }
 }
 
-/// Why an attempt failed (`None`: the pooled connection was dead), and the request if it was
-/// provably not sent.
-type Failed = Box<(Option<UpstreamError>, Option<Request<InboundBody>>)>;
+/// Why an attempt failed; `None`: the pooled connection was dead.
+type Failed = Option<UpstreamError>;
 
+/// Sends what `unsent` holds, over `idle` or a new connection. A request that was provably not
+/// sent, or is safe to send again, is left there, or put back.
 async fn attempt(
+    core: &Arc<Core>,
+    endpoint: &Arc<Endpoint>,
+    (timeouts, sending): (Timeouts, &Sending<'_>),
+    timer: &mut LazyTimer,
+    idle: Option<Pooled>,
+    unsent: &mut Option<Request<InboundBody>>,
+) -> Result<Answer, Failed> {
+    let kept = idle.is_some();
+    let (mut connection, now) = match idle {
+        Some(idle) => (idle, sending.begun),
+        // A box, because this is rare and large.
+        None => {
+            let opened = Box::pin(open(core, endpoint, timeouts, sending)).await?;
+            (opened, core.clock.now())
+        }
+    };
+    let Some(request) = unsent.take() else { return Err(None) };
+    let repeatable = kept && is_repeatable(&request);
+    let answer = connection.send(request, repeatable);
+    match sending.wait(core, timer, timeouts.first_byte, now, answer).await {
+        Err(error) => Err(Some(error)),
+        Ok(Ok(response)) => {
+            let facts = ResponseFacts::of(response.headers());
+            connection.note_keep_alive(response.headers(), &facts);
+            Ok(Answer { response, facts, connection: Some(connection) })
+        }
+        Ok(Err(mut failed)) => {
+            *unsent = failed.take_message();
+            if unsent.is_some() {
+                return Err(None);
+            }
+            let error = failed.into_error();
+            if repeatable && ended_without_an_answer(&error) {
+                *unsent = connection.sent();
+            }
+            Err(if unsent.is_some() { None } else { Some(UpstreamError::Answer(error)) })
+        }
+    }
+}
+
+async fn open(
     core: &Arc<Core>,
     endpoint: &Arc<Endpoint>,
     timeouts: Timeouts,
     sending: &Sending<'_>,
-    fresh: bool,
-    request: Request<InboundBody>,
-) -> Result<Answer, Failed> {
-    let now = core.clock.now();
-    let idle = if fresh { None } else { endpoint.idle(core, now) };
-    let spare = idle.as_ref().and_then(|_| repeatable(&request));
-    let mut connection = match idle {
-        Some(idle) => idle,
-        None => match sending.within(timeouts.connect, now) {
-            Err(error) => return Err(Box::new((Some(error), Some(request)))),
-            Ok(left) => {
-                let opened = tokio::time::timeout(left, endpoint.open(core, sending.service)).await;
-                match opened.unwrap_or(Err(UpstreamError::ConnectTimeout)) {
-                    Ok(connection) => connection,
-                    Err(error) => return Err(Box::new((Some(error), Some(request)))),
-                }
-            }
-        },
-    };
-    match sending.wait(core, timeouts.first_byte, connection.send(request)).await {
-        Err(error) => Err(Box::new((Some(error), None))),
-        Ok(Ok(response)) => {
-            connection.note_keep_alive(response.headers());
-            Ok(Answer { response, connection: Some(connection) })
-        }
-        Ok(Err(mut unsent)) => match unsent.take_message() {
-            Some(back) => Err(Box::new((None, Some(back)))),
-            None => {
-                let error = unsent.into_error();
-                match spare.filter(|_| ended_without_an_answer(&error)) {
-                    Some(again) => Err(Box::new((None, Some(again)))),
-                    None => Err(Box::new((Some(UpstreamError::Answer(error)), None))),
-                }
-            }
-        },
-    }
+) -> Result<Pooled, UpstreamError> {
+    let left = sending.within(timeouts.connect, core.clock.now())?;
+    tokio::time::timeout(left, endpoint.open(core, sending.service))
+        .await
+        .unwrap_or(Err(UpstreamError::ConnectTimeout))
 }
 
-/// A copy of a request that is safe to repeat.
-fn repeatable(request: &Request<InboundBody>) -> Option<Request<InboundBody>> {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !safe || !matches!(request.body(), InboundBody::Empty) {
-        return None;
-    }
-    let mut copy = Request::new(InboundBody::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+/// Whether a request may be sent again although it may have been executed.
+fn is_repeatable(request: &Request<InboundBody>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && matches!(request.body(), InboundBody::Empty)
 }
 
 /// The connection was closed, in order or not; what came was no answer that could be read wrong.
@@ -276,21 +289,30 @@ impl Sending<'_> {
     async fn wait<F: Future>(
         &self,
         core: &Core,
+        timer: &mut LazyTimer,
         first_byte: Duration,
+        now: Nanos,
         answer: F,
     ) -> Result<F::Output, UpstreamError> {
         let mut answer = pin!(answer);
-        loop {
-            let uploading = self.body_underway();
-            let left = self.within(first_byte, core.clock.now())?;
-            match tokio::time::timeout(left, answer.as_mut()).await {
-                Ok(output) => return Ok(output),
-                Err(_elapsed) if uploading => {}
-                Err(_elapsed) => {
-                    self.within(first_byte, core.clock.now())?;
-                    return Err(UpstreamError::FirstByteTimeout);
-                }
+        let mut uploading = self.body_underway();
+        let mut until = now.plus(self.within(first_byte, now)?);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
             }
-        }
+            while timer.expired(until, &core.clock, cx) {
+                let now = core.clock.now();
+                let left = match self.within(first_byte, now) {
+                    Ok(left) if uploading => left,
+                    Ok(_) => return Poll::Ready(Err(UpstreamError::FirstByteTimeout)),
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                uploading = self.body_underway();
+                until = now.plus(left);
+            }
+            Poll::Pending
+        })
+        .await
     }
 }

@@ -1,7 +1,7 @@
 //! The `Authorization` field in, the `WWW-Authenticate` field out (RFC 6750 §2.1 and §3).
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
+use plimsoll_http_kit::hygiene::Lines;
 
 use super::error::{AuthError, Refusal};
 
@@ -40,12 +40,11 @@ impl std::fmt::Debug for Token<'_> {
 /// # Errors
 /// [`AuthError::Ambiguous`] on a second `Authorization` field: the backend might read the other
 /// one. [`Refusal::NotAJwt`] on a `Bearer` that is followed by anything but one b64token.
-pub fn presented(headers: &HeaderMap) -> Result<Presented<'_>, AuthError> {
-    let mut fields = headers.get_all(AUTHORIZATION).iter();
-    let Some(field) = fields.next() else {
+pub fn presented(authorization: Lines<'_>) -> Result<Presented<'_>, AuthError> {
+    let Some(field) = authorization.first() else {
         return Ok(Presented::None);
     };
-    if fields.next().is_some() {
+    if authorization.count() > 1 {
         return Err(AuthError::Ambiguous);
     }
     let bytes = field.as_bytes();
@@ -138,6 +137,10 @@ pub(super) fn is_scope_token(text: &str) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use http::HeaderMap;
+    use http::header::AUTHORIZATION;
+    use plimsoll_http_kit::hygiene::Fields;
+
     use super::*;
 
     fn with(values: &[&[u8]]) -> HeaderMap {
@@ -148,8 +151,20 @@ mod tests {
         headers
     }
 
+    fn presented_in(headers: &HeaderMap) -> Result<Presented<'_>, AuthError> {
+        presented(Fields::of(headers).authorization)
+    }
+
+    #[test]
+    fn a_b64token_is_made_of_what_rfc_6750_says() {
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+            assert_eq!(in_b64token(byte), expected, "{byte:#x}");
+        }
+    }
+
     fn bearer(headers: &HeaderMap) -> Option<&str> {
-        match presented(headers) {
+        match presented_in(headers) {
             Ok(Presented::Bearer(token)) => Some(token.as_str()),
             _ => None,
         }
@@ -163,9 +178,9 @@ mod tests {
             let headers = with(&[value.as_bytes()]);
             assert_eq!(bearer(&headers), Some("a.b-c_d~e+f/g=="), "{value}");
         }
-        assert_eq!(presented(&HeaderMap::new()), Ok(Presented::None));
+        assert_eq!(presented_in(&HeaderMap::new()), Ok(Presented::None));
         for other in ["Basic YTpi", "DPoP abc", "Bearerx abc", "", "=", "Digest a=\"b\""] {
-            assert_eq!(presented(&with(&[other.as_bytes()])), Ok(Presented::Other), "{other}");
+            assert_eq!(presented_in(&with(&[other.as_bytes()])), Ok(Presented::Other), "{other}");
         }
     }
 
@@ -189,7 +204,7 @@ mod tests {
         ] {
             let headers = with(&[bad]);
             assert_eq!(
-                presented(&headers),
+                presented_in(&headers),
                 Err(AuthError::Refused(Refusal::NotAJwt)),
                 "{}",
                 String::from_utf8_lossy(bad)
@@ -201,14 +216,14 @@ mod tests {
     fn a_second_field_is_never_ignored() {
         for pair in [[&b"Bearer a"[..], b"Bearer a"], [b"Bearer a", b"Basic b"], [b"Basic b", b""]]
         {
-            assert_eq!(presented(&with(&pair)), Err(AuthError::Ambiguous));
+            assert_eq!(presented_in(&with(&pair)), Err(AuthError::Ambiguous));
         }
     }
 
     #[test]
     fn a_token_does_not_show_itself() {
         let headers = with(&[b"Bearer secret"]);
-        let shown = format!("{:?}", presented(&headers));
+        let shown = format!("{:?}", presented_in(&headers));
         assert!(!shown.contains("secret"), "{shown}");
     }
 

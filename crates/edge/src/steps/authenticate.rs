@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use plimsoll_http_kit::Problem;
+use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_snapshot::Security;
 use plimsoll_telemetry::{AuthOutcome, CacheResult, Counter};
 
@@ -55,12 +56,12 @@ pub(crate) fn credentials<'r>(
     config: &Config,
     exchange: &Exchange,
     route: Route<'_>,
-    head: &'r Parts,
+    fields: &Fields<'r>,
 ) -> Result<Credentials<'r>, Problem> {
     let Some(auth) = &config.auth else { return Ok(Credentials::Unread) };
     let shard = &exchange.context.core.shard;
     let public = matches!(security(config, route), Security::Public | Security::PassThrough);
-    let presented = match crate::auth::presented(&head.headers) {
+    let presented = match crate::auth::presented(fields.authorization) {
         Ok(presented) => presented,
         // What a public operation is sent is the backend's affair.
         Err(_) if public => return Ok(Credentials::None),

@@ -14,17 +14,11 @@ const DICTIONARY_BYTES_MAX: usize = 1024;
 
 /// Reads the field into the draft. A field that does not parse as a whole says nothing (RFC 9651
 /// §4.2).
-pub(super) fn read<'h>(headers: &'h HeaderMap, draft: &mut Draft<'h>) {
-    let mut lines = headers.get_all(PLIMSOLL_CLIENT).iter();
-    let Some(first) = lines.next() else {
-        return;
-    };
-    if lines.next().is_some() {
-        return read_lines(headers, draft);
-    }
-    if first.len() <= DICTIONARY_BYTES_MAX
+pub(super) fn read<'h>(line: Option<&'h HeaderValue>, draft: &mut Draft<'h>) {
+    if let Some(line) = line
+        && line.len() <= DICTIONARY_BYTES_MAX
         // What is not plain ASCII is no dictionary.
-        && let Ok(text) = first.to_str()
+        && let Ok(text) = line.to_str()
         && let Ok(entries) = Entries::read(text)
     {
         entries.offer_to(draft);
@@ -33,7 +27,7 @@ pub(super) fn read<'h>(headers: &'h HeaderMap, draft: &mut Draft<'h>) {
 
 /// Several lines are one dictionary (RFC 9651 §4.2); rare enough to pay for copies.
 #[cold]
-fn read_lines(headers: &HeaderMap, draft: &mut Draft<'_>) {
+pub(super) fn read_lines(headers: &HeaderMap, draft: &mut Draft<'_>) {
     let mut joined = String::new();
     for line in headers.get_all(PLIMSOLL_CLIENT).iter().map(HeaderValue::to_str) {
         let Ok(line) = line else { return };

@@ -4,22 +4,17 @@ use http::header::HOST;
 use http::uri::Scheme;
 use http::{HeaderMap, Uri, Version};
 
-use super::Refusal;
+use super::{Lines, Refusal};
 use crate::codes::Code;
 
 /// The longest name that DNS allows, in text form.
 const NAME_BYTES_MAX: usize = 253;
 
-pub(super) fn check(
-    uri: &Uri,
-    version: Version,
-    headers: &HeaderMap,
-    hosts: u8,
-) -> Result<(), Refusal> {
-    if hosts > 1 {
+pub(super) fn check(uri: &Uri, version: Version, host: Lines<'_>) -> Result<(), Refusal> {
+    if host.count() > 1 {
         return refuse("Host must be sent once.");
     }
-    let host = headers.get(HOST);
+    let host = host.first();
     if let Some(host) = host
         && !check_host(host.as_bytes())
     {

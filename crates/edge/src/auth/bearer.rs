@@ -63,6 +63,13 @@ pub fn presented(authorization: Lines<'_>) -> Result<Presented<'_>, AuthError> {
     }
 }
 
+/// What follows `Bearer ` in the one `Authorization` field, not looked over: good for finding a
+/// token that is known, and for nothing else. `None` where the field is written in any other way.
+pub(crate) fn bearer_text(authorization: Lines<'_>) -> Option<&str> {
+    let text = authorization.only()?.as_bytes().strip_prefix(b"Bearer ")?;
+    std::str::from_utf8(text).ok()
+}
+
 /// A `tchar` (RFC 9110 §5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -161,6 +168,22 @@ mod tests {
             let expected = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
             assert_eq!(in_b64token(byte), expected, "{byte:#x}");
         }
+    }
+
+    #[test]
+    fn the_quick_look_sees_no_token_that_the_closer_one_does_not() {
+        for value in ["Bearer a.b", "Bearer  a.b", "bearer a.b", "Bearer", "Basic Bearer a", ""] {
+            let headers = with(&[value.as_bytes()]);
+            let quick = bearer_text(Fields::of(&headers).authorization);
+            let found = quick.filter(|text| !text.starts_with(' '));
+            assert_eq!(
+                found,
+                bearer(&headers).filter(|_| value.starts_with("Bearer a")),
+                "{value}"
+            );
+        }
+        let twice = with(&[b"Bearer a", b"Bearer a"]);
+        assert_eq!(bearer_text(Fields::of(&twice).authorization), None);
     }
 
     fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -61,6 +61,13 @@ pub(crate) fn credentials<'r>(
     let Some(auth) = &config.auth else { return Ok(Credentials::Unread) };
     let shard = &exchange.context.core.shard;
     let public = matches!(security(config, route), Security::Public | Security::PassThrough);
+    // A token that was verified before was looked over then; only others need a closer look.
+    let text = crate::auth::bearer_text(fields.authorization);
+    let now = exchange.started_unix_ms / 1000;
+    if let Some(verified) = text.and_then(|text| auth.cached(text, now)) {
+        shard.count(Counter::TokenCache(CacheResult::Hit));
+        return Ok(Credentials::Known(verified));
+    }
     let presented = match crate::auth::presented(fields.authorization) {
         Ok(presented) => presented,
         // What a public operation is sent is the backend's affair.
@@ -68,7 +75,8 @@ pub(crate) fn credentials<'r>(
         Err(error) => return Err(refusal(config, exchange, error, &[])),
     };
     let Presented::Bearer(token) = presented else { return Ok(Credentials::None) };
-    match auth.cached(token.as_str(), exchange.started_unix_ms / 1000) {
+    let cached = if text.is_some() { None } else { auth.cached(token.as_str(), now) };
+    match cached {
         Some(verified) => {
             shard.count(Counter::TokenCache(CacheResult::Hit));
             Ok(Credentials::Known(verified))

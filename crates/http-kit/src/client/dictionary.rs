@@ -17,8 +17,7 @@ const DICTIONARY_BYTES_MAX: usize = 1024;
 pub(super) fn read<'h>(line: Option<&'h HeaderValue>, draft: &mut Draft<'h>) {
     if let Some(line) = line
         && line.len() <= DICTIONARY_BYTES_MAX
-        // What is not plain ASCII is no dictionary.
-        && let Ok(text) = line.to_str()
+        && let Ok(text) = std::str::from_utf8(line.as_bytes())
         && let Ok(entries) = Entries::read(text)
     {
         entries.offer_to(draft);

@@ -96,19 +96,27 @@ fn push_clean(out: &mut String, value: &str, lower: bool) {
 }
 
 fn is_plain(byte: u8) -> bool {
-    PLAIN[usize::from(byte)]
+    CLASSES[usize::from(byte)] & PLAIN != 0
 }
 
-/// Looked up, because it is asked of every byte of every value.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
+const PLAIN: u8 = 1;
+const INSTALLATION: u8 = 2;
+
+/// What values and installations may hold. Looked up, because it is asked of every byte of them.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
     let mut byte = 0u8;
     while byte.is_ascii() {
-        plain[byte as usize] = byte.is_ascii_alphanumeric()
-            || matches!(byte, b' ' | b'.' | b',' | b'_' | b'-' | b'+' | b'(' | b')' | b'/' | b':');
+        let common = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':');
+        if common || matches!(byte, b' ' | b',' | b'+' | b'(' | b')' | b'/') {
+            classes[byte as usize] |= PLAIN;
+        }
+        if common || byte == b'~' {
+            classes[byte as usize] |= INSTALLATION;
+        }
         byte += 1;
     }
-    plain
+    classes
 };
 
 /// The text without the white space around it, which it hardly ever has.
@@ -120,8 +128,7 @@ pub(super) fn trimmed(text: &str) -> &str {
 }
 
 fn push_installation(out: &mut String, value: &str) {
-    let plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':' | b'~');
+    let plain = |byte: u8| CLASSES[usize::from(byte)] & INSTALLATION != 0;
     if value.len() <= INSTALLATION_BYTES_MAX && value.bytes().all(plain) {
         out.push_str(value);
     }

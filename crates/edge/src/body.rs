@@ -45,8 +45,8 @@ impl Unasked {
 
     /// Once the answer is decided: true when the next request can follow on the connection although
     /// nobody took this body, because there is none, or it was small and here already.
-    pub(crate) async fn settle(self) -> bool {
-        let Some(mut incoming) = self.incoming else { return true };
+    pub(crate) async fn settle(&mut self) -> bool {
+        let Some(incoming) = &mut self.incoming else { return true };
         let mut left = READ_OFF_BYTES_MAX;
         for _ in 0..READ_OFF_LOOKS_MAX {
             if incoming.is_end_stream() {
@@ -56,7 +56,7 @@ impl Unasked {
                 // To ask for it would be to tell the client to send it.
                 return false;
             }
-            match poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await {
+            match poll_fn(|cx| Poll::Ready(Pin::new(&mut *incoming).poll_frame(cx))).await {
                 Poll::Pending => tokio::task::yield_now().await,
                 Poll::Ready(None) => return true,
                 Poll::Ready(Some(Err(_broken))) => return false,

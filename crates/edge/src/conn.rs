@@ -1,6 +1,5 @@
 //! One client connection: admitted, greeted (TLS), told apart (HTTP/1.1 or HTTP/2), served.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -217,11 +216,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = RefusalWriter::new(io, Arc::clone(&context.state));
-    let service = service_fn(move |request| {
-        let context = Arc::clone(&context);
-        // A box, because hyper keeps room for a request's whole future while none is under way.
-        Box::pin(async move { Ok::<_, Infallible>(stack::serve(&context, request).await) })
-    });
+    // A box, because hyper keeps room for a request's whole future while none is under way.
+    let service = service_fn(move |request| Box::pin(stack::serve(Arc::clone(&context), request)));
     let mut builder = http1::Builder::new();
     if bounds.headers_max > HEADERS_INLINE {
         builder.max_headers(bounds.headers_max);
@@ -244,10 +240,7 @@ where
     context.state.set_multiplexed();
     let mut phase = context.core.phase.clone();
     let executor = StreamExecutor::new(&context.core, bounds.write_stall);
-    let service = service_fn(move |request| {
-        let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(stack::serve(&context, request).await) }
-    });
+    let service = service_fn(move |request| stack::serve(Arc::clone(&context), request));
     let header_list_max = u32::try_from(bounds.header_bytes_max).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(executor)
         .max_concurrent_streams(bounds.http2_streams_max)

@@ -5,6 +5,8 @@
 //! steps before it found (the [`Exchange`]), and either lets the request pass or ends it with a
 //! [`Problem`]. Nothing after the step that ended it runs, except `record`.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -22,19 +24,24 @@ use crate::steps::forward::Passed;
 use crate::steps::{accept, answer, authenticate, client, forward, limit, route};
 
 /// Answers one request.
-pub(crate) async fn serve(
-    context: &Arc<ConnContext>,
+///
+/// Everything large that is held from here to the answer is made before the future and lies in it
+/// once: an `async fn` would hold its arguments twice, and each copy is paid for.
+pub(crate) fn serve(
+    context: Arc<ConnContext>,
     request: Request<Incoming>,
-) -> Response<AnswerBody> {
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send {
     let config = context.core.config();
     let (mut head, body) = request.into_parts();
-    let mut finish = Box::new(Finish::new(Exchange::begin(context, &head)));
+    let mut finish = Box::new(Finish::new(Exchange::begin(&context, &head)));
     let mut body = Unasked::new(body, &head.headers);
-    let outcome = run(context, &config, &mut finish.exchange, &mut head, &mut body).await;
-    finish.exchange.body_in_the_way = !body.settle().await;
-    match outcome {
-        Ok(passed) => answer::passed_on(context, &config, finish, passed),
-        Err(problem) => answer::refused(context, &config, finish, problem),
+    async move {
+        let outcome = run(&context, &config, &mut finish.exchange, &mut head, &mut body).await;
+        finish.exchange.body_in_the_way = !body.settle().await;
+        Ok(match outcome {
+            Ok(passed) => answer::passed_on(&context, &config, finish, passed),
+            Err(problem) => answer::refused(&context, &config, finish, problem),
+        })
     }
 }
 

@@ -16,12 +16,13 @@ mod tunnel;
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use plimsoll_base::{Deadline, Nanos};
@@ -109,27 +110,65 @@ pub(crate) struct Answer {
     pub(crate) connection: Option<Pooled>,
 }
 
+/// A request before it is sent, and again when it came back unsent. It stays where its head was
+/// read to, so that no future holds a second one.
+pub(crate) struct Message<'h> {
+    head: &'h mut Parts,
+    /// `None` once the request was handed over.
+    body: Option<InboundBody>,
+}
+
+impl<'h> Message<'h> {
+    pub(crate) fn new(head: &'h mut Parts, body: InboundBody) -> Self {
+        Self { head, body: Some(body) }
+    }
+
+    /// The request; none is left.
+    pub(crate) fn request(&mut self) -> Option<Request<InboundBody>> {
+        let mut request = Request::new(self.body.take()?);
+        *request.method_mut() = std::mem::take(&mut self.head.method);
+        *request.uri_mut() = std::mem::take(&mut self.head.uri);
+        *request.headers_mut() = std::mem::take(&mut self.head.headers);
+        Some(request)
+    }
+
+    /// Takes the request back. True where there is one.
+    fn take_back(&mut self, request: Option<Request<InboundBody>>) -> bool {
+        let Some(request) = request else { return false };
+        let (head, body) = request.into_parts();
+        *self.head = head;
+        self.body = Some(body);
+        true
+    }
+
+    /// Whether it may be sent again although it may have been executed.
+    fn is_repeatable(&self) -> bool {
+        matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS)
+            && matches!(self.body, Some(InboundBody::Empty))
+    }
+}
+
 /// How one request is to be sent.
 pub(crate) struct Sending<'s> {
     pub(crate) begun: Nanos,
     pub(crate) deadline: Option<Deadline>,
     /// Where the request's body stands, if it has one.
-    pub(crate) body: Option<Arc<InboundState>>,
+    pub(crate) body: Option<&'s Arc<InboundState>>,
+    pub(crate) timeouts: Timeouts,
     /// Over HTTP/2, as gRPC needs it.
     pub(crate) multiplexed: bool,
     /// For figures.
     pub(crate) service: &'s str,
 }
 
-/// Sends `request` to `release` and waits for the answer's head.
+/// Sends `message` to `release` and waits for the answer's head.
 pub(crate) async fn send(
     core: &Arc<Core>,
-    (release, timeouts): (&Release, Timeouts),
+    release: &Release,
     sending: &Sending<'_>,
     timer: &mut LazyTimer,
-    request: Request<InboundBody>,
+    message: &mut Message<'_>,
 ) -> Result<Answer, UpstreamError> {
-    let mut unsent = Some(request);
     let mut now = sending.begun;
     let mut tries = 0;
     loop {
@@ -137,11 +176,9 @@ pub(crate) async fn send(
         let endpoint = release.pick(now);
         let outcome = if sending.multiplexed {
             // A box, because this is rare and large.
-            let to = (timeouts, sending);
-            Box::pin(multiplexed::attempt(core, endpoint, to, timer, &mut unsent)).await
+            Box::pin(multiplexed::attempt(core, endpoint, sending, timer, message)).await
         } else {
-            let idle = if tries > 1 { None } else { endpoint.idle(core, now) };
-            attempt(core, endpoint, (timeouts, sending), timer, idle, &mut unsent).await
+            attempt(core, endpoint, sending, tries > 1, timer, message).await
         };
         let error = match outcome {
             Ok(answer) => {
@@ -165,7 +202,7 @@ pub(crate) async fn send(
                     && matches!(error, UpstreamError::Connect(_) | UpstreamError::ConnectTimeout)
             }
         };
-        if unsent.is_some() && elsewhere && tries < UNSENT_TRIES_MAX {
+        if message.body.is_some() && elsewhere && tries < UNSENT_TRIES_MAX {
             core.shard.count(Counter::UpstreamRetry { service: sending.service });
         } else {
             let not_connected = || UpstreamError::Connect(io::ErrorKind::NotConnected.into());
@@ -177,29 +214,35 @@ pub(crate) async fn send(
 /// Why an attempt failed; `None`: the pooled connection was dead.
 type Failed = Option<UpstreamError>;
 
-/// Sends what `unsent` holds, over `idle` or a new connection. A request that was provably not
-/// sent, or is safe to send again, is left there, or put back.
+/// Sends `message` over a kept connection, or a new one if it has to be `fresh`. What was provably
+/// not sent, or is safe to send again, stays in `message`, or comes back to it.
 async fn attempt(
     core: &Arc<Core>,
     endpoint: &Arc<Endpoint>,
-    (timeouts, sending): (Timeouts, &Sending<'_>),
+    sending: &Sending<'_>,
+    fresh: bool,
     timer: &mut LazyTimer,
-    idle: Option<Pooled>,
-    unsent: &mut Option<Request<InboundBody>>,
+    message: &mut Message<'_>,
 ) -> Result<Answer, Failed> {
-    let kept = idle.is_some();
-    let (mut connection, now) = match idle {
-        Some(idle) => (idle, sending.begun),
+    let mut repeatable = false;
+    let mut now = sending.begun;
+    let mut connection = match if fresh { None } else { endpoint.idle(core, now) } {
+        Some(idle) => {
+            repeatable = message.is_repeatable();
+            idle
+        }
         // A box, because this is rare and large.
         None => {
-            let opened = Box::pin(open(core, endpoint, timeouts, sending)).await?;
-            (opened, core.clock.now())
+            let opened = Box::pin(open(core, endpoint, sending)).await?;
+            now = core.clock.now();
+            opened
         }
     };
-    let Some(request) = unsent.take() else { return Err(None) };
-    let repeatable = kept && is_repeatable(&request);
-    let answer = connection.send(request, repeatable);
-    match sending.wait(core, timer, timeouts.first_byte, now, answer).await {
+    let answer = match message.request() {
+        Some(request) => connection.send(request, repeatable),
+        None => return Err(None),
+    };
+    match sending.wait(core, timer, now, pin!(answer)).await {
         Err(error) => Err(Some(error)),
         Ok(Ok(response)) => {
             let facts = ResponseFacts::of(response.headers());
@@ -207,15 +250,15 @@ async fn attempt(
             Ok(Answer { response, facts, connection: Some(connection) })
         }
         Ok(Err(mut failed)) => {
-            *unsent = failed.take_message();
-            if unsent.is_some() {
+            if message.take_back(failed.take_message()) {
                 return Err(None);
             }
             let error = failed.into_error();
-            if repeatable && ended_without_an_answer(&error) {
-                *unsent = connection.sent();
+            let again = repeatable && ended_without_an_answer(&error);
+            if again && message.take_back(connection.sent()) {
+                return Err(None);
             }
-            Err(if unsent.is_some() { None } else { Some(UpstreamError::Answer(error)) })
+            Err(Some(UpstreamError::Answer(error)))
         }
     }
 }
@@ -223,19 +266,12 @@ async fn attempt(
 async fn open(
     core: &Arc<Core>,
     endpoint: &Arc<Endpoint>,
-    timeouts: Timeouts,
     sending: &Sending<'_>,
 ) -> Result<Pooled, UpstreamError> {
-    let left = sending.within(timeouts.connect, core.clock.now())?;
+    let left = sending.within(sending.timeouts.connect, core.clock.now())?;
     tokio::time::timeout(left, endpoint.open(core, sending.service))
         .await
         .unwrap_or(Err(UpstreamError::ConnectTimeout))
-}
-
-/// Whether a request may be sent again although it may have been executed.
-fn is_repeatable(request: &Request<InboundBody>) -> bool {
-    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-        && matches!(request.body(), InboundBody::Empty)
 }
 
 /// The connection was closed, in order or not; what came was no answer that could be read wrong.
@@ -253,20 +289,20 @@ fn ended_without_an_answer(error: &hyper::Error) -> bool {
 impl Sending<'_> {
     /// Whether it was the client's body that broke the request.
     fn client_failed(&self) -> bool {
-        self.body.as_ref().is_some_and(|body| {
+        self.body.is_some_and(|body| {
             !matches!(body.outcome(), InboundOutcome::Underway | InboundOutcome::Complete)
         })
     }
 
     fn body_underway(&self) -> bool {
-        self.body.as_ref().is_some_and(|body| body.outcome() == InboundOutcome::Underway)
+        self.body.is_some_and(|body| body.outcome() == InboundOutcome::Underway)
     }
 
     /// What is left of the deadline. It does not run while the client sends its body: that is not
     /// the service's time, and a body that stalls has a limit of its own.
     pub(crate) fn left(&self, now: Nanos) -> Option<Duration> {
         let deadline = self.deadline?;
-        match &self.body {
+        match self.body {
             None => Some(deadline.left(now)),
             Some(body) if body.outcome() == InboundOutcome::Complete => {
                 Some(deadline.later(body.ended().since(self.begun)).left(now))
@@ -290,11 +326,10 @@ impl Sending<'_> {
         &self,
         core: &Core,
         timer: &mut LazyTimer,
-        first_byte: Duration,
         now: Nanos,
-        answer: F,
+        mut answer: Pin<&mut F>,
     ) -> Result<F::Output, UpstreamError> {
-        let mut answer = pin!(answer);
+        let first_byte = self.timeouts.first_byte;
         let mut uploading = self.body_underway();
         let mut until = now.plus(self.within(first_byte, now)?);
         poll_fn(|cx| {

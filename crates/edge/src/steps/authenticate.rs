@@ -101,7 +101,8 @@ pub(crate) async fn verify(
     let now = exchange.started_unix_ms / 1000;
     let verified = match credentials {
         Credentials::Known(verified) => Some(verified),
-        Credentials::Token(token) => match auth.verify(token.as_str(), now).await {
+        // A box, because this is rare and large.
+        Credentials::Token(token) => match Box::pin(auth.verify(token.as_str(), now)).await {
             Ok(verified) => Some(verified),
             Err(error) => return Err(refusal(config, exchange, error, &[])),
         },

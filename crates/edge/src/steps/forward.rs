@@ -23,7 +23,7 @@ use crate::conn::ConnContext;
 use crate::exchange::Exchange;
 use crate::steps::accept;
 use crate::steps::route::Route;
-use crate::upstream::{self, Answer, UpstreamError};
+use crate::upstream::{self, Answer, Message, UpstreamError};
 
 /// A stream of events or of gRPC messages may pause this long.
 const STREAM_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -97,17 +97,18 @@ pub(crate) async fn forward(
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     exchange.body = state;
-    let request = request_of(head, body);
+    let mut message = Message::new(head, body);
     let sending = upstream::Sending {
         begun: now,
         deadline: exchange.deadline,
-        body: exchange.body.clone(),
+        body: exchange.body.as_ref(),
         multiplexed: grpc,
+        timeouts: service.timeouts,
         service: &service.name,
     };
     let mut timer = context.take_timer();
-    let to = (&service.release, service.timeouts);
-    let sent = upstream::send(&context.core, to, &sending, &mut timer, request).await;
+    let release = &service.release;
+    let sent = upstream::send(&context.core, release, &sending, &mut timer, &mut message).await;
     context.keep_timer(timer);
     match sent {
         Ok(mut answer) => {
@@ -123,15 +124,6 @@ pub(crate) async fn forward(
         }
         Err(error) => Err(problem_of(context, config, route, exchange, service, &error)),
     }
-}
-
-/// The request out of the client's head, which is left empty.
-fn request_of(head: &mut Parts, body: InboundBody) -> Request<InboundBody> {
-    let mut request = Request::new(body);
-    *request.method_mut() = std::mem::take(&mut head.method);
-    *request.uri_mut() = std::mem::take(&mut head.uri);
-    *request.headers_mut() = std::mem::take(&mut head.headers);
-    request
 }
 
 fn own_document(document: &Bytes) -> Response<Bytes> {
@@ -166,7 +158,8 @@ async fn switch(
     head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let core = &context.core;
     let endpoint = service.release.pick(core.clock.now());
-    let request = request_of(head, InboundBody::Empty);
+    let request = Message::new(head, InboundBody::Empty).request();
+    let Some(request) = request else { return Err(Problem::new(Code::BadFraming)) };
     let answered =
         upstream::tunnel(context, endpoint, service.timeouts, client, &service.name, request).await;
     match answered {

@@ -1,6 +1,7 @@
 //! HTTP/2 to a service, for gRPC: one connection a core and URL, shared by its requests. With
 //! `http://` by prior knowledge, with `https://` by ALPN (RFC 9113 §3).
 
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use plimsoll_http_kit::hygiene::ResponseFacts;
 use plimsoll_telemetry::Counter;
 
 use super::endpoint::Endpoint;
-use super::{Answer, Failed, Sending, Timeouts, UpstreamError};
+use super::{Answer, Failed, Message, Sending, UpstreamError};
 use crate::body::InboundBody;
 use crate::core::Core;
 use crate::guard::LazyTimer;
@@ -36,23 +37,23 @@ pub(crate) type Multiplexed = http2::SendRequest<InboundBody>;
 pub(super) async fn attempt(
     core: &Arc<Core>,
     endpoint: &Arc<Endpoint>,
-    (timeouts, sending): (Timeouts, &Sending<'_>),
+    sending: &Sending<'_>,
     timer: &mut LazyTimer,
-    unsent: &mut Option<Request<InboundBody>>,
+    message: &mut Message<'_>,
 ) -> Result<Answer, Failed> {
     let mut connection = match alive(core, endpoint) {
         Some(connection) => connection,
         None => {
-            let left = sending.within(timeouts.connect, core.clock.now())?;
+            let left = sending.within(sending.timeouts.connect, core.clock.now())?;
             tokio::time::timeout(left, open(core, endpoint, sending.service))
                 .await
                 .unwrap_or(Err(UpstreamError::ConnectTimeout))?
         }
     };
-    let Some(mut request) = unsent.take() else { return Err(None) };
+    let Some(mut request) = message.request() else { return Err(None) };
     make_absolute(endpoint, &mut request);
     let (now, answer) = (core.clock.now(), connection.try_send_request(request));
-    match sending.wait(core, timer, timeouts.first_byte, now, answer).await {
+    match sending.wait(core, timer, now, pin!(answer)).await {
         Err(error) => Err(Some(error)),
         Ok(Ok(response)) => {
             let facts = ResponseFacts::of(response.headers());
@@ -61,11 +62,10 @@ pub(super) async fn attempt(
         Ok(Err(mut failed)) => {
             let slot = endpoint.multiplexed(core);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            *unsent = failed.take_message();
-            match unsent {
-                Some(_) => Err(None),
-                None => Err(Some(UpstreamError::Answer(failed.into_error()))),
+            if message.take_back(failed.take_message()) {
+                return Err(None);
             }
+            Err(Some(UpstreamError::Answer(failed.into_error())))
         }
     }
 }

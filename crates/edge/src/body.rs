@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_http_kit::hygiene::strip_trailers;
 
-use crate::guard::LazyTimer;
+use crate::lazy_timer::LazyTimer;
 use crate::record::Finish;
 use crate::stall;
 use crate::upstream::Pooled;

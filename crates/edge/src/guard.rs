@@ -10,16 +10,15 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_telemetry::{Counter, Shard, SlowClient};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::coop::has_budget_remaining;
-use tokio::time::Sleep;
 
 use crate::framing::FramingScan;
+use crate::lazy_timer::LazyTimer;
 
 /// An answer must move at least this many bytes in every `write_stall` window while the client's
 /// socket is full, or the connection is cut (slow-read attack).
@@ -47,6 +46,8 @@ pub(crate) struct GuardLimits {
 pub(crate) struct ConnState {
     in_flight: AtomicU32,
     requests: AtomicU64,
+    /// When the last request that ended did.
+    ended: AtomicU64,
     multiplexed: AtomicBool,
     upgraded: AtomicBool,
     ambiguous: AtomicBool,
@@ -61,7 +62,8 @@ impl ConnState {
     }
 
     /// A request's answer has been handed over whole, or given up.
-    pub(crate) fn request_ends(&self) {
+    pub(crate) fn request_ends(&self, now: Nanos) {
+        self.ended.store(now.0, Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -103,75 +105,6 @@ impl ConnState {
     /// Requests whose answer is not complete.
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
-    }
-}
-
-/// A lazily moved timer: `deadline` may be pushed back without touching the runtime's timer.
-#[derive(Debug, Default)]
-pub(crate) struct LazyTimer {
-    armed: Option<Armed>,
-}
-
-#[derive(Debug)]
-struct Armed {
-    sleep: Pin<Box<Sleep>>,
-    at: Nanos,
-    /// Whom it wakes; `None` where that is not sure.
-    wakes: Option<Waker>,
-}
-
-impl Armed {
-    /// Whether it has yet to fire and will wake whoever asks now.
-    fn stands(&self, cx: &Context<'_>) -> bool {
-        !self.sleep.is_elapsed()
-            && self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // A task that has used up its share of the core is put off without being noted down.
-        let noted = has_budget_remaining();
-        let polled = self.sleep.as_mut().poll(cx);
-        match &mut self.wakes {
-            Some(waker) if noted => waker.clone_from(cx.waker()),
-            wakes => *wakes = noted.then(|| cx.waker().clone()),
-        }
-        polled
-    }
-}
-
-impl LazyTimer {
-    /// Whether it will wake whoever asks now, sooner or later: nothing has to be done.
-    fn stands(&self, cx: &Context<'_>) -> bool {
-        self.armed.as_ref().is_some_and(|armed| armed.stands(cx))
-    }
-
-    /// True once `deadline` has passed; otherwise the task will be woken at it or before.
-    pub(crate) fn expired(
-        &mut self,
-        deadline: Nanos,
-        clock: &SharedClock,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        if self.armed.as_ref().is_some_and(|armed| armed.at <= deadline && armed.stands(cx)) {
-            return false;
-        }
-        loop {
-            // Armed for a later deadline (keep-alive, and now a head has begun) it would sleep
-            // over this one.
-            self.armed.take_if(|armed| armed.at > deadline);
-            let armed = self.armed.get_or_insert_with(|| Armed {
-                sleep: Box::pin(tokio::time::sleep(deadline.since(clock.now()))),
-                at: deadline,
-                wakes: None,
-            });
-            if armed.poll(cx).is_pending() {
-                return false;
-            }
-            self.armed = None;
-            if clock.now() >= deadline {
-                return true;
-            }
-        }
     }
 }
 
@@ -278,6 +211,15 @@ impl<S> Guarded<S> {
         settles
     }
 
+    /// Since when nothing is under way. hyper does not look at the socket when an answer is out, so
+    /// that may have been long ago; an answer that still leaves is under way until now.
+    fn idle_since(&self) -> Nanos {
+        match self.unflushed {
+            Some(_) => self.clock.now(),
+            None => Nanos(self.state.ended.load(Ordering::Relaxed)),
+        }
+    }
+
     /// Nothing to read: is that too long already?
     fn read_overdue(&mut self, cx: &mut Context<'_>) -> bool {
         if self.state.is_upgraded() {
@@ -295,7 +237,7 @@ impl<S> Guarded<S> {
             return false;
         }
         if settles || self.reading == Reading::Busy {
-            self.reading = Reading::Idle(self.clock.now());
+            self.reading = Reading::Idle(self.idle_since());
         }
         let (deadline, held) = match &mut self.reading {
             Reading::Head(since) => {
@@ -325,7 +267,7 @@ impl<S> Guarded<S> {
         }
         if self.state.multiplexed.load(Ordering::Relaxed) && self.state.requests() > 0 {
             if settles {
-                self.reading = Reading::Idle(self.clock.now());
+                self.reading = Reading::Idle(self.idle_since());
             }
         } else if settles || !matches!(self.reading, Reading::Head(_)) {
             self.reading = Reading::Head(None);

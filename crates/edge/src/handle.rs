@@ -1,7 +1,7 @@
 //! Starting the edge, and what can be asked of it while it runs: reload, figures, drain.
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;

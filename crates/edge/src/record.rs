@@ -92,9 +92,9 @@ impl Drop for Finish {
     fn drop(&mut self) {
         let exchange = &self.exchange;
         let core = &exchange.context.core;
-        exchange.context.state.request_ends();
-        core.load().end();
         let ended = self.ended.unwrap_or_else(|| core.clock.now());
+        exchange.context.state.request_ends(ended);
+        core.load().end();
         let latency = ended.since(exchange.started);
         let bytes_in = exchange.body.as_ref().map_or(0, |body| body.bytes());
         if let Some(InboundOutcome::TooSlow) = exchange.body.as_ref().map(|body| body.outcome()) {

@@ -38,7 +38,7 @@ pub(crate) use tunnel::tunnel;
 
 use crate::body::{InboundBody, InboundOutcome, InboundState};
 use crate::core::Core;
-use crate::guard::LazyTimer;
+use crate::lazy_timer::LazyTimer;
 
 /// How often a request that was provably not sent is tried on another connection.
 const UNSENT_TRIES_MAX: usize = 3;

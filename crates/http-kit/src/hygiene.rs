@@ -117,8 +117,8 @@ pub struct RequestFacts {
     doomed: SmallVec<[HeaderName; 2]>,
 }
 
-/// Looks at a request's head once: target, header sizes, `Host`, framing, `Connection`. `fields` are
-/// those of `headers`.
+/// Looks at a request's head once: target, header sizes, `Host`, framing, `Connection`. `fields`
+/// are those of `headers`.
 ///
 /// What hyper has already mended cannot be seen here: over HTTP/1.1 it drops `Content-Length`
 /// beside `Transfer-Encoding` and closes the connection after the answer (RFC 9112 §6.3 item 3),

@@ -16,7 +16,7 @@ use super::endpoint::Endpoint;
 use super::{Answer, Failed, Message, Sending, UpstreamError};
 use crate::body::InboundBody;
 use crate::core::Core;
-use crate::guard::LazyTimer;
+use crate::lazy_timer::LazyTimer;
 use crate::tasks::{Executor, Kind};
 
 /// What one answer may send ahead of its client, bytes (RFC 9113 §5.2).

@@ -202,6 +202,9 @@ impl Drop for Permit {
     }
 }
 
+/// What becomes of a request that is sent.
+type Sent = Result<Response<Incoming>, TrySendError<Request<InboundBody>>>;
+
 /// A connection in use by one request.
 pub(crate) struct Pooled {
     sender: http1::SendRequest<InboundBody>,
@@ -247,8 +250,7 @@ impl Pooled {
         &mut self,
         request: Request<InboundBody>,
         repeatable: bool,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<InboundBody>>>> + use<>
-    {
+    ) -> impl Future<Output = Sent> + use<> {
         self.head.want(repeatable);
         self.sender.try_send_request(request)
     }

@@ -43,8 +43,8 @@ pub(super) fn read_lines(headers: &HeaderMap, draft: &mut Draft<'_>) {
     }
 }
 
-/// The entries known by name, the last of each kept, as RFC 9651 §4.2.2 wants. A version may come as
-/// a string, a token or a number: apps are not written by people who read RFC 9651.
+/// The entries known by name, the last of each kept, as RFC 9651 §4.2.2 wants. A version may come
+/// as a string, a token or a number: apps are not written by people who read RFC 9651.
 #[derive(Default)]
 struct Entries<'h> {
     platform: Option<Cow<'h, str>>,

@@ -64,7 +64,7 @@ pub(crate) async fn tunnel(
         .await
         .map_err(|_| UpstreamError::FirstByteTimeout)?
         .map_err(UpstreamError::Answer)?;
-    endpoint.answered(response.status(), core.clock.now());
+    endpoint.answered(response.status(), || core.clock.now());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let service = hyper::upgrade::on(&mut response);
         core.tasks.spawn(Kind::Tunnel, join(Arc::clone(context), client, service));

@@ -17,6 +17,7 @@ use plimsoll_edge::auth::{
     AuthOptions, AuthParts, Authenticator, CallerKey, IssuerOptions, KeyLocation, Presented,
     presented,
 };
+use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_manifest::Algorithm;
 use plimsoll_outbound::{Outbound, OutboundOptions};
 
@@ -43,7 +44,7 @@ pub fn run(data: &[u8]) {
     };
     let mut headers = HeaderMap::new();
     headers.append(AUTHORIZATION, value.clone());
-    if let Ok(Presented::Bearer(token)) = presented(&headers) {
+    if let Ok(Presented::Bearer(token)) = presented(Fields::of(&headers).authorization) {
         let token = token.as_str();
         assert!(!token.is_empty() && value.as_bytes().ends_with(token.as_bytes()));
         assert!(world.authenticator.cached(token, NOW).is_none(), "an unverified token is cached");
@@ -60,7 +61,8 @@ pub fn run(data: &[u8]) {
         }
     }
     headers.append(AUTHORIZATION, value);
-    assert!(presented(&headers).is_err(), "two Authorization fields were taken");
+    let twice = presented(Fields::of(&headers).authorization);
+    assert!(twice.is_err(), "two Authorization fields were taken");
 }
 
 fn assembled(rest: &[u8]) -> Vec<u8> {

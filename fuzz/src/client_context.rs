@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use http::{HeaderMap, HeaderValue};
 use plimsoll_http_kit::ClientContext;
+use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_http_kit::client::{
     ClientRules, INSTALLATION_BYTES_MAX, PLIMSOLL_CLIENT, VALUE_BYTES_MAX,
 };
@@ -36,7 +37,7 @@ pub fn run(data: &[u8]) {
         headers.append(PLIMSOLL_CLIENT, value);
     }
     for rules in rules {
-        let read = rules.read(&headers);
+        let read = rules.read(&headers, &Fields::of(&headers));
         bounded(&read);
         let mut again = HeaderMap::new();
         let written = read.to_dictionary();
@@ -44,7 +45,7 @@ pub fn run(data: &[u8]) {
         if !written.is_empty() {
             again.append(PLIMSOLL_CLIENT, value);
         }
-        let second = rules.read(&again);
+        let second = rules.read(&again, &Fields::of(&again));
         assert_eq!(second.to_dictionary(), written, "a context changes when it is sent on");
     }
 }

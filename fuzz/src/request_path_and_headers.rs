@@ -2,7 +2,8 @@
 //! `request_id::Id::parse`. Input: `METHOD TARGET VERSION`, then header lines.
 
 use http::{HeaderMap, Method, Uri, Version};
-use plimsoll_http_kit::hygiene::{Bounds, Framing, check_path, check_request, strip_request};
+use plimsoll_http_kit::hygiene::{Bounds, Fields, Framing, ResponseFacts};
+use plimsoll_http_kit::hygiene::{check_path, check_request, strip_request};
 use plimsoll_http_kit::hygiene::{is_identity_header, strip_response, strip_trailers};
 use plimsoll_http_kit::request_id::Id;
 
@@ -37,13 +38,15 @@ pub fn run(data: &[u8]) {
     else {
         return;
     };
-    let Ok(facts) = check_request(&method, &uri, version, &headers, &BOUNDS) else {
+    let fields = Fields::of(&headers);
+    let Ok(facts) = check_request(&method, &uri, version, &headers, &fields, &BOUNDS) else {
         return;
     };
     if uri.path() != "*" {
         assert!(check_path(uri.path()).is_ok(), "checked as a request, refused as a path");
     }
     framing_is_single(&headers, facts.framing);
+    drop(fields);
     let mut stripped = headers.clone();
     strip_request(&mut stripped, &facts);
     for name in stripped.keys() {
@@ -58,7 +61,8 @@ pub fn run(data: &[u8]) {
         assert_eq!(count(&headers), count(&stripped), "{name} was lost");
     }
     let mut answer = headers.clone();
-    strip_response(&mut answer);
+    let facts = ResponseFacts::of(&answer);
+    strip_response(&mut answer, &facts);
     let mut trailers = headers;
     strip_trailers(&mut trailers);
     for name in ["content-length", "transfer-encoding", "host", "authorization", "connection"] {

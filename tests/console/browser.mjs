@@ -37,8 +37,10 @@ function watchShifts() {
     for (const { value, sources } of list.getEntries()) {
       const moved = sources.map(({ node, previousRect, currentRect }) => ({
         what: (node?.outerHTML ?? node?.data ?? "gone").slice(0, 120),
-        // A unit goes along its line when the number before it gets a digit more.
-        alongItsLine: node?.nodeType === Node.TEXT_NODE && previousRect.y === currentRect.y,
+        // A unit goes along its line when the number before it gets a digit more, and the labels of
+        // an axis go with its scale.
+        alongItsLine: node?.nodeType === Node.TEXT_NODE && previousRect.y === currentRect.y ||
+          Boolean((node?.parentElement ?? node)?.closest(".frame ol")),
       }));
       window.shifts.push({ value, moved });
     }

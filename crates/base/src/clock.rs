@@ -67,7 +67,9 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Nanos {
-        Nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        let elapsed = self.start.elapsed();
+        // In 64 bits it is good for 584 years.
+        Nanos(elapsed.as_secs().saturating_mul(1_000_000_000) + u64::from(elapsed.subsec_nanos()))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one door to the machine's clock")]
@@ -132,12 +134,6 @@ impl Deadline {
     pub fn later(self, by: Duration) -> Deadline {
         Deadline(self.0.plus(by))
     }
-
-    /// The earlier of two.
-    #[must_use]
-    pub fn earlier(self, other: Deadline) -> Deadline {
-        self.min(other)
-    }
 }
 
 #[cfg(test)]
@@ -153,12 +149,5 @@ mod tests {
         clock.advance(Duration::from_secs(9));
         assert_eq!(deadline.left(clock.now()), Duration::ZERO);
         assert_eq!(clock.unix_ms(), 11_000);
-    }
-
-    #[test]
-    fn the_earlier_deadline_wins() {
-        let soon = Deadline::after(Nanos(0), Duration::from_secs(1));
-        let late = Deadline::after(Nanos(0), Duration::from_secs(2));
-        assert_eq!(late.earlier(soon), soon);
     }
 }

@@ -38,6 +38,7 @@ mod verified;
 mod tests;
 
 pub use authenticator::{AuthParts, Authenticator};
+pub(crate) use bearer::bearer_text;
 pub use bearer::{Presented, Token, presented};
 pub use error::{AuthError, Refusal};
 pub use keys::{KeySetReport, inspect_key_set};

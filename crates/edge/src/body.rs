@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_http_kit::hygiene::strip_trailers;
 
-use crate::guard::LazyTimer;
+use crate::lazy_timer::LazyTimer;
 use crate::record::Finish;
 use crate::stall;
 use crate::upstream::Pooled;
@@ -45,8 +45,8 @@ impl Unasked {
 
     /// Once the answer is decided: true when the next request can follow on the connection although
     /// nobody took this body, because there is none, or it was small and here already.
-    pub(crate) async fn settle(self) -> bool {
-        let Some(mut incoming) = self.incoming else { return true };
+    pub(crate) async fn settle(&mut self) -> bool {
+        let Some(incoming) = &mut self.incoming else { return true };
         let mut left = READ_OFF_BYTES_MAX;
         for _ in 0..READ_OFF_LOOKS_MAX {
             if incoming.is_end_stream() {
@@ -56,7 +56,7 @@ impl Unasked {
                 // To ask for it would be to tell the client to send it.
                 return false;
             }
-            match poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await {
+            match poll_fn(|cx| Poll::Ready(Pin::new(&mut *incoming).poll_frame(cx))).await {
                 Poll::Pending => tokio::task::yield_now().await,
                 Poll::Ready(None) => return true,
                 Poll::Ready(Some(Err(_broken))) => return false,
@@ -284,13 +284,11 @@ pub(crate) struct UpstreamBody {
     /// The end has been seen; a body without a length does not know by itself that it has ended.
     ended: bool,
     connection: Option<Pooled>,
-    request: Option<Arc<InboundState>>,
     finish: Box<Finish>,
     left: Option<Duration>,
     idle: Duration,
     waiting_since: Option<Nanos>,
     timer: LazyTimer,
-    clock: SharedClock,
 }
 
 /// The most of an answer that an HTTP/2 stream takes at once, bytes: it waits there until the
@@ -311,10 +309,8 @@ impl UpstreamBody {
     pub(crate) fn new(
         incoming: Incoming,
         connection: Option<Pooled>,
-        request: Option<Arc<InboundState>>,
         finish: Box<Finish>,
         limits: AnswerLimits,
-        clock: &SharedClock,
     ) -> Self {
         Self {
             incoming,
@@ -325,13 +321,11 @@ impl UpstreamBody {
             },
             ended: false,
             connection,
-            request,
             finish,
             left: limits.left,
             idle: limits.idle,
             waiting_since: None,
             timer: LazyTimer::default(),
-            clock: Arc::clone(clock),
         }
     }
 
@@ -343,10 +337,10 @@ impl UpstreamBody {
         let polled = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => {
-                let now = self.clock.now();
-                let since = *self.waiting_since.get_or_insert(now);
+                let clock = &self.finish.exchange.context.core.clock;
+                let since = *self.waiting_since.get_or_insert_with(|| clock.now());
                 let at = since.plus(self.left.map_or(self.idle, |left| left.min(self.idle)));
-                if self.timer.expired(at, &self.clock, cx) {
+                if self.timer.expired(at, clock, cx) {
                     self.finish.cut_by_edge();
                     return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
                 }
@@ -356,7 +350,8 @@ impl UpstreamBody {
         if let Some(since) = self.waiting_since.take()
             && let Some(left) = &mut self.left
         {
-            *left = left.saturating_sub(self.clock.now().since(since));
+            let now = self.finish.exchange.context.core.clock.now();
+            *left = left.saturating_sub(now.since(since));
         }
         Poll::Ready(match polled {
             Some(Ok(frame)) => match frame.into_data() {
@@ -390,7 +385,8 @@ impl UpstreamBody {
     }
 
     fn request_sent(&self) -> bool {
-        self.request.as_ref().is_none_or(|state| state.outcome() == InboundOutcome::Complete)
+        let request = self.finish.exchange.body.as_ref();
+        request.is_none_or(|state| state.outcome() == InboundOutcome::Complete)
     }
 }
 
@@ -401,7 +397,9 @@ impl Drop for UpstreamBody {
             if self.request_sent()
                 && let Some(connection) = self.connection.take()
             {
-                connection.give_back(&self.clock);
+                let now = self.finish.exchange.context.core.clock.now();
+                self.finish.end_at(now);
+                connection.give_back(now);
             }
         }
     }

@@ -1,10 +1,9 @@
 //! One client connection: admitted, greeted (TLS), told apart (HTTP/1.1 or HTTP/2), served.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -21,6 +20,7 @@ use crate::config::Bounds;
 use crate::connections::Admitted;
 use crate::core::{Core, Phase};
 use crate::guard::{ConnState, GuardLimits, Guarded};
+use crate::lazy_timer::LazyTimer;
 use crate::refusal::RefusalWriter;
 use crate::stack;
 use crate::stall::StreamExecutor;
@@ -59,9 +59,22 @@ pub(crate) struct ConnContext {
     pub(crate) core: Arc<Core>,
     pub(crate) state: Arc<ConnState>,
     pub(crate) peer: Peer,
+    /// The timer that ends the wait for an answer. It outlives a request, so that the next one
+    /// finds it armed; a second request at the same time makes its own.
+    answer_timer: Mutex<LazyTimer>,
     /// The place among the open connections: held by a tunnel, too, after the connection has left
     /// HTTP.
     _admitted: Admitted,
+}
+
+impl ConnContext {
+    pub(crate) fn take_timer(&self) -> LazyTimer {
+        std::mem::take(&mut *self.answer_timer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn keep_timer(&self, timer: LazyTimer) {
+        *self.answer_timer.lock().unwrap_or_else(PoisonError::into_inner) = timer;
+    }
 }
 
 /// What is known of a connection before its first request.
@@ -185,7 +198,13 @@ where
     let guarded = Guarded::new(io, Arc::clone(&state), limits, clock, shard, unflushed);
     let scheme = if told.secure { Scheme::Https } else { Scheme::Http };
     let peer = Peer::new(peer.ip(), scheme);
-    let context = Arc::new(ConnContext { core, state, peer, _admitted: told.admitted });
+    let context = Arc::new(ConnContext {
+        core,
+        state,
+        peer,
+        answer_timer: Mutex::default(),
+        _admitted: told.admitted,
+    });
     if told.multiplexed {
         Box::pin(serve_h2(context, guarded, bounds)).await
     } else {
@@ -198,11 +217,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = RefusalWriter::new(io, Arc::clone(&context.state));
-    let service = service_fn(move |request| {
-        let context = Arc::clone(&context);
-        // A box, because hyper keeps room for a request's whole future while none is under way.
-        Box::pin(async move { Ok::<_, Infallible>(stack::serve(&context, request).await) })
-    });
+    // A box, because hyper keeps room for a request's whole future while none is under way.
+    let service = service_fn(move |request| Box::pin(stack::serve(Arc::clone(&context), request)));
     let mut builder = http1::Builder::new();
     if bounds.headers_max > HEADERS_INLINE {
         builder.max_headers(bounds.headers_max);
@@ -225,10 +241,7 @@ where
     context.state.set_multiplexed();
     let mut phase = context.core.phase.clone();
     let executor = StreamExecutor::new(&context.core, bounds.write_stall);
-    let service = service_fn(move |request| {
-        let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(stack::serve(&context, request).await) }
-    });
+    let service = service_fn(move |request| stack::serve(Arc::clone(&context), request));
     let header_list_max = u32::try_from(bounds.header_bytes_max).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(executor)
         .max_concurrent_streams(bounds.http2_streams_max)

@@ -3,12 +3,12 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use plimsoll_base::SharedClock;
 use plimsoll_telemetry::{AccessWriter, ConnectionRefusal, Counter, Shard};
 use tokio::sync::watch;
@@ -47,7 +47,9 @@ pub(crate) enum Phase {
 /// What all cores share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) config: ArcSwap<Config>,
+    pub(crate) config: Arc<ArcSwap<Config>>,
+    /// The phase is past [`Phase::Serving`]; what every answer asks, without the lock of a watch.
+    pub(crate) draining: AtomicBool,
     pub(crate) connections: Arc<Connections>,
     pub(crate) deny: DenySet,
     /// Connections that hold bytes of an answer which the client has not taken yet.
@@ -95,17 +97,20 @@ pub(crate) struct Core {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) access: Option<Mutex<AccessWriter>>,
     pub(crate) names: Names,
+    /// The configuration this core saw last. Housekeeping looks anew every second, so that a core
+    /// without requests does not hold on to one that was replaced.
+    config: Mutex<Cache<Arc<ArcSwap<Config>>, Arc<Config>>>,
     random: Mutex<fastrand::Rng>,
 }
 
 impl Core {
     /// The configuration in force now. A request takes it once and keeps it to its end.
     pub(crate) fn config(&self) -> Arc<Config> {
-        self.shared.config.load_full()
+        Arc::clone(self.config.lock().unwrap_or_else(PoisonError::into_inner).load())
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        *self.phase.borrow() != Phase::Serving
+        self.shared.draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn load(&self) -> &Load {
@@ -159,8 +164,10 @@ pub(crate) fn start(options: CoreOptions) -> io::Result<JoinHandle<()>> {
 async fn run(options: CoreOptions) {
     let CoreOptions { index, clock, tasks, shared, shard, phase, access, listeners } = options;
     let mut until = phase.clone();
+    let config = Mutex::new(Cache::new(Arc::clone(&shared.config)));
     let core = Arc::new(Core {
         index,
+        config,
         clock,
         tasks,
         shared,

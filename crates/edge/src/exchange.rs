@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderMap, Method, Version};
 use plimsoll_base::{Deadline, Nanos};
 use plimsoll_http_kit::forwarded::Client as ForwardedClient;
+use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_http_kit::request_id::Id;
 use plimsoll_http_kit::{ClientContext, Code};
 use plimsoll_telemetry::TraceContext;
@@ -35,9 +36,9 @@ pub(crate) struct Exchange {
     pub(crate) method: Method,
     pub(crate) target: Option<PathAndQuery>,
     pub(crate) version: Version,
-    pub(crate) operation: Arc<str>,
-    pub(crate) service: Arc<str>,
-    pub(crate) release: Arc<str>,
+    pub(crate) operation: Option<Arc<str>>,
+    pub(crate) service: Option<Arc<str>>,
+    pub(crate) release: Option<Arc<str>>,
     pub(crate) client: ClientContext,
     pub(crate) from: ForwardedClient,
     pub(crate) verified: Option<Arc<Verified>>,
@@ -52,33 +53,25 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Accept: id, trace, clock.
-    pub(crate) fn begin(context: &Arc<ConnContext>, config: &Config, head: &Parts) -> Self {
+    /// A request begins: the clock, and what needs no header field.
+    pub(crate) fn begin(context: &Arc<ConnContext>, head: &Parts) -> Self {
         let core = &context.core;
         context.state.request_begins();
         core.load().begin();
-        let unix_ms = core.clock.unix_ms();
-        let headers = &head.headers;
-        let parent = traceparent(headers).and_then(|value| TraceContext::parse(value.as_bytes()));
-        let names = &core.names;
-        let (random, span) = (core.random(), core.random_u64());
         Self {
-            id: Id::accept_or_make(headers, unix_ms, random),
-            trace: parent.map_or_else(
-                || TraceContext::new(core.random(), span, false),
-                |parent| parent.child(span, false),
-            ),
-            trace_continued: parent.is_some(),
+            id: Id::default(),
+            trace: TraceContext::new(0, 0, false),
+            trace_continued: false,
             started: core.clock.now(),
-            started_unix_ms: unix_ms,
+            started_unix_ms: core.clock.unix_ms(),
             method: head.method.clone(),
             target: head.uri.path_and_query().cloned(),
             version: head.version,
-            operation: Arc::clone(&names.unrouted),
-            service: Arc::clone(&names.nobody),
-            release: Arc::clone(&names.nobody),
+            operation: None,
+            service: None,
+            release: None,
             client: ClientContext::default(),
-            from: context.peer.client(headers, &config.trusted),
+            from: context.peer.itself(),
             verified: None,
             deadline: None,
             standings: Standings::default(),
@@ -91,6 +84,37 @@ impl Exchange {
         }
     }
 
+    /// Accept: the request's id, its trace and its client's address.
+    pub(crate) fn identify(&mut self, config: &Config, headers: &HeaderMap, fields: &Fields<'_>) {
+        let core = &self.context.core;
+        self.id = Id::accept_or_make(fields, self.started_unix_ms, || core.random());
+        // Exactly one `traceparent`: two would be two parents (W3C Trace Context §3.2).
+        let parent = fields.traceparent.only();
+        let parent = parent.and_then(|value| TraceContext::parse(value.as_bytes()));
+        let span = core.random_u64();
+        self.trace_continued = parent.is_some();
+        self.trace = parent.map_or_else(
+            || TraceContext::new(core.random(), span, false),
+            |parent| parent.child(span, false),
+        );
+        self.from = self.context.peer.client(headers, &config.trusted);
+    }
+
+    /// The operation, or what stands for it in figures and logs.
+    pub(crate) fn operation(&self) -> &Arc<str> {
+        self.operation.as_ref().unwrap_or(&self.context.core.names.unrouted)
+    }
+
+    /// The service, or what stands for it.
+    pub(crate) fn service(&self) -> &Arc<str> {
+        self.service.as_ref().unwrap_or(&self.context.core.names.nobody)
+    }
+
+    /// The release, or what stands for it.
+    pub(crate) fn release(&self) -> &Arc<str> {
+        self.release.as_ref().unwrap_or(&self.context.core.names.nobody)
+    }
+
     /// The client's address, as far as proxies are trusted.
     pub(crate) fn address(&self) -> IpAddr {
         self.from.address
@@ -100,13 +124,6 @@ impl Exchange {
     pub(crate) fn path(&self) -> &str {
         self.target.as_ref().map_or("*", PathAndQuery::path)
     }
-}
-
-/// Exactly one `traceparent`: two would be two parents (W3C Trace Context §3.2).
-fn traceparent(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut values = headers.get_all("traceparent").iter();
-    let only = values.next()?;
-    if values.next().is_some() { None } else { Some(only) }
 }
 
 /// Names that every core hands out without making them anew.

@@ -16,9 +16,9 @@ use std::time::Duration;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_telemetry::{Counter, Shard, SlowClient};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
 use crate::framing::FramingScan;
+use crate::lazy_timer::LazyTimer;
 
 /// An answer must move at least this many bytes in every `write_stall` window while the client's
 /// socket is full, or the connection is cut (slow-read attack).
@@ -46,6 +46,8 @@ pub(crate) struct GuardLimits {
 pub(crate) struct ConnState {
     in_flight: AtomicU32,
     requests: AtomicU64,
+    /// When the last request that ended did.
+    ended: AtomicU64,
     multiplexed: AtomicBool,
     upgraded: AtomicBool,
     ambiguous: AtomicBool,
@@ -60,7 +62,8 @@ impl ConnState {
     }
 
     /// A request's answer has been handed over whole, or given up.
-    pub(crate) fn request_ends(&self) {
+    pub(crate) fn request_ends(&self, now: Nanos) {
+        self.ended.store(now.0, Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -105,52 +108,14 @@ impl ConnState {
     }
 }
 
-/// A lazily moved timer: `deadline` may be pushed back without touching the runtime's timer.
-#[derive(Debug, Default)]
-pub(crate) struct LazyTimer {
-    armed: Option<Armed>,
-}
-
-#[derive(Debug)]
-struct Armed {
-    sleep: Pin<Box<Sleep>>,
-    at: Nanos,
-}
-
-impl LazyTimer {
-    /// True once `deadline` has passed; otherwise the task will be woken at it or before.
-    pub(crate) fn expired(
-        &mut self,
-        deadline: Nanos,
-        clock: &SharedClock,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        loop {
-            // Armed for a later deadline (keep-alive, and now a head has begun) it would sleep
-            // over this one.
-            self.armed.take_if(|armed| armed.at > deadline);
-            let armed = self.armed.get_or_insert_with(|| Armed {
-                sleep: Box::pin(tokio::time::sleep(deadline.since(clock.now()))),
-                at: deadline,
-            });
-            if armed.sleep.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-            self.armed = None;
-            if clock.now() >= deadline {
-                return true;
-            }
-        }
-    }
-}
-
 /// Where reading stands between two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
     /// No byte of the next request yet, since then.
     Idle(Nanos),
-    /// The head began to arrive then.
-    Head(Nanos),
+    /// The head began to arrive then; `None` until its rest has to be waited for, which it hardly
+    /// ever has, so that the clock need not be asked.
+    Head(Option<Nanos>),
     /// A request is under way; its body has limits of its own.
     Busy,
 }
@@ -235,13 +200,23 @@ impl<S> Guarded<S> {
         }
     }
 
-    /// After a request the connection is idle, and what comes next is a head.
-    fn settle(&mut self) {
+    /// After a request what comes next is a head. True where nothing is under way any more.
+    fn settle(&mut self) -> bool {
         let requests = self.state.requests();
-        if self.state.in_flight() == 0 && requests != self.requests_seen {
+        let settles = self.state.in_flight() == 0 && requests != self.requests_seen;
+        if settles {
             self.requests_seen = requests;
-            self.reading = Reading::Idle(self.clock.now());
             self.framing.next_head();
+        }
+        settles
+    }
+
+    /// Since when nothing is under way. hyper does not look at the socket when an answer is out, so
+    /// that may have been long ago; an answer that still leaves is under way until now.
+    fn idle_since(&self) -> Nanos {
+        match self.unflushed {
+            Some(_) => self.clock.now(),
+            None => Nanos(self.state.ended.load(Ordering::Relaxed)),
         }
     }
 
@@ -250,20 +225,25 @@ impl<S> Guarded<S> {
         if self.state.is_upgraded() {
             return false;
         }
-        self.settle();
+        let settles = self.settle();
         if self.state.in_flight() > 0 {
             self.reading = Reading::Busy;
             // hyper does not look at the socket again when the answer is out. Only a timer makes
             // it, so one is always armed, or a connection that falls silent would never be closed.
-            let look_again = self.clock.now().plus(self.limits.keep_alive);
-            let _elapsed = self.read_timer.expired(look_again, &self.clock, cx);
+            if !self.read_timer.stands(cx) {
+                let look_again = self.clock.now().plus(self.limits.keep_alive);
+                let _elapsed = self.read_timer.expired(look_again, &self.clock, cx);
+            }
             return false;
         }
-        if self.reading == Reading::Busy {
-            self.reading = Reading::Idle(self.clock.now());
+        if settles || self.reading == Reading::Busy {
+            self.reading = Reading::Idle(self.idle_since());
         }
-        let (deadline, held) = match self.reading {
-            Reading::Head(since) => (since.plus(self.limits.header_timeout), SlowClient::Header),
+        let (deadline, held) = match &mut self.reading {
+            Reading::Head(since) => {
+                let since = since.get_or_insert_with(|| self.clock.now());
+                (since.plus(self.limits.header_timeout), SlowClient::Header)
+            }
             Reading::Idle(since) => (since.plus(self.limits.keep_alive), SlowClient::KeepAlive),
             Reading::Busy => return false,
         };
@@ -275,18 +255,22 @@ impl<S> Guarded<S> {
     }
 
     fn note_read(&mut self, bytes: &[u8]) {
-        self.settle();
+        let settles = self.settle();
         if !self.state.multiplexed.load(Ordering::Relaxed)
             && !self.state.is_upgraded()
             && self.framing.feed(bytes)
         {
             self.state.ambiguous.store(true, Ordering::Relaxed);
         }
-        if !matches!(self.reading, Reading::Head(_))
-            && self.state.in_flight() == 0
-            && !(self.state.multiplexed.load(Ordering::Relaxed) && self.state.requests() > 0)
-        {
-            self.reading = Reading::Head(self.clock.now());
+        if self.state.in_flight() > 0 {
+            return;
+        }
+        if self.state.multiplexed.load(Ordering::Relaxed) && self.state.requests() > 0 {
+            if settles {
+                self.reading = Reading::Idle(self.idle_since());
+            }
+        } else if settles || !matches!(self.reading, Reading::Head(_)) {
+            self.reading = Reading::Head(None);
         }
     }
 
@@ -435,77 +419,4 @@ impl<S: AsyncRead + Unpin> Guarded<S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use plimsoll_base::SystemClock;
-    use plimsoll_telemetry::{Metrics, MetricsOptions};
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-
-    use super::*;
-
-    fn guarded(io: DuplexStream, state: &Arc<ConnState>) -> Guarded<DuplexStream> {
-        let limits = GuardLimits {
-            keep_alive: Duration::from_millis(200),
-            header_timeout: Duration::from_millis(100),
-            write_stall: Duration::from_millis(200),
-        };
-        let objective = Duration::from_millis(300);
-        let metrics = Metrics::new(MetricsOptions { cores: 1, series_max: 10, objective });
-        let shard = metrics.shard(0);
-        Guarded::new(io, Arc::clone(state), limits, SystemClock::shared(), shard, Arc::default())
-    }
-
-    /// hyper looks at the socket while a request is under way, and not again when its answer is
-    /// out: only the guard's own timer ends a connection that then falls silent.
-    #[tokio::test]
-    async fn a_connection_that_falls_silent_after_a_long_answer_is_closed() {
-        let (mut client, io) = tokio::io::duplex(64);
-        let state = Arc::new(ConnState::default());
-        let mut guarded = guarded(io, &state);
-        client.write_all(b"GET").await.unwrap();
-        let mut head = [0; 3];
-        guarded.read_exact(&mut head).await.unwrap();
-        state.request_begins();
-        let read = async { guarded.read(&mut [0; 1]).await.unwrap_err().kind() };
-        let answer = async {
-            tokio::time::sleep(Duration::from_millis(150)).await;
-            state.request_ends();
-        };
-        let both = async { tokio::join!(read, answer).0 };
-        let ended = tokio::time::timeout(Duration::from_secs(5), both).await;
-        assert_eq!(ended, Ok(io::ErrorKind::TimedOut));
-    }
-
-    #[tokio::test]
-    async fn the_next_head_is_scanned_after_a_chunked_body() {
-        let (mut client, io) = tokio::io::duplex(1024);
-        let state = Arc::new(ConnState::default());
-        let mut guarded = guarded(io, &state);
-        let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-        client.write_all(chunked).await.unwrap();
-        guarded.read_exact(&mut vec![0; chunked.len()]).await.unwrap();
-        state.request_begins();
-        state.request_ends();
-        let twice = b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n";
-        client.write_all(twice).await.unwrap();
-        guarded.read_exact(&mut vec![0; twice.len()]).await.unwrap();
-        assert!(state.is_ambiguous());
-    }
-
-    #[tokio::test]
-    async fn a_head_that_trickles_behind_another_has_a_heads_time() {
-        let (mut client, io) = tokio::io::duplex(1024);
-        let state = Arc::new(ConnState::default());
-        let mut guarded = guarded(io, &state);
-        client.write_all(b"GET").await.unwrap();
-        guarded.read_exact(&mut [0; 3]).await.unwrap();
-        state.request_begins();
-        state.request_ends();
-        client.write_all(b"G").await.unwrap();
-        guarded.read_exact(&mut [0; 1]).await.unwrap();
-        let begun = guarded.clock.now();
-        let ended = guarded.read(&mut [0; 1]).await.unwrap_err();
-        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
-        let took = guarded.clock.now().since(begun);
-        assert!(took < guarded.limits.keep_alive, "{took:?}");
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Starting the edge, and what can be asked of it while it runs: reload, figures, drain.
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -130,7 +130,8 @@ impl Edge {
         let environment = environment(&options, cores)?;
         let config = Config::build(&options.input, &environment, None)?;
         let shared = Arc::new(Shared {
-            config: ArcSwap::from_pointee(config),
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            draining: AtomicBool::new(false),
             connections: Arc::new(Connections::default()),
             deny: DenySet::default(),
             unflushed: Arc::default(),
@@ -285,12 +286,14 @@ impl Edge {
     /// `patient` also waits a while for idle keep-alive connections to ask once more.
     pub async fn drain(&self, deadline: Duration, patient: bool) -> Drained {
         let started = self.clock.now();
+        self.shared.draining.store(true, Ordering::Relaxed);
         self.phase.send_replace(Phase::Draining);
         self.wait_until_drained(started, deadline, patient).await;
         let requests_cut = self.shared.requests().1;
         for _ in 0..requests_cut {
             self.metrics.count(Counter::DrainCut);
         }
+        self.shared.draining.store(true, Ordering::Relaxed);
         self.phase.send_replace(Phase::Stopped);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

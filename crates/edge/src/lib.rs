@@ -19,6 +19,7 @@ mod exchange;
 mod framing;
 mod guard;
 mod handle;
+mod lazy_timer;
 pub mod limit;
 mod listen;
 mod record;

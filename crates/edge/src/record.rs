@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use http::{StatusCode, Version};
+use plimsoll_base::Nanos;
 use plimsoll_telemetry::{AccessEntry, Counter, Sample, SlowClient, UpstreamErrorKind};
 
 use crate::body::InboundOutcome;
@@ -31,11 +32,12 @@ pub(crate) struct Finish {
     status: Option<StatusCode>,
     bytes_out: u64,
     end: End,
+    ended: Option<Nanos>,
 }
 
 impl Finish {
     pub(crate) fn new(exchange: Exchange) -> Self {
-        Self { exchange, status: None, bytes_out: 0, end: End::Underway }
+        Self { exchange, status: None, bytes_out: 0, end: End::Underway, ended: None }
     }
 
     pub(crate) fn answered(&mut self, status: StatusCode) {
@@ -45,6 +47,11 @@ impl Finish {
     /// Bytes of the answer's body handed to the connection.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
+    }
+
+    /// The clock, for who reads it just before this is dropped anyway.
+    pub(crate) fn end_at(&mut self, now: Nanos) {
+        self.ended = Some(now);
     }
 
     pub(crate) fn complete(&mut self) {
@@ -66,7 +73,7 @@ impl Finish {
     fn cut(&mut self, kind: UpstreamErrorKind) {
         if self.end == End::Underway {
             self.end = End::Cut;
-            let service = &self.exchange.service;
+            let service = self.exchange.service();
             self.exchange.context.core.shard.count(Counter::UpstreamError { service, kind });
         }
     }
@@ -85,17 +92,18 @@ impl Drop for Finish {
     fn drop(&mut self) {
         let exchange = &self.exchange;
         let core = &exchange.context.core;
-        exchange.context.state.request_ends();
+        let ended = self.ended.unwrap_or_else(|| core.clock.now());
+        exchange.context.state.request_ends(ended);
         core.load().end();
-        let latency = core.clock.now().since(exchange.started);
+        let latency = ended.since(exchange.started);
         let bytes_in = exchange.body.as_ref().map_or(0, |body| body.bytes());
         if let Some(InboundOutcome::TooSlow) = exchange.body.as_ref().map(|body| body.outcome()) {
             core.shard.count(Counter::SlowClientCut(SlowClient::Body));
         }
         core.shard.record(&Sample {
-            operation: &exchange.operation,
-            service: &exchange.service,
-            release: &exchange.release,
+            operation: exchange.operation(),
+            service: exchange.service(),
+            release: exchange.release(),
             platform: exchange.client.platform(),
             app_version: exchange.client.version(),
             device_model: exchange.client.model(),
@@ -111,9 +119,9 @@ impl Drop for Finish {
             trace_id: exchange.trace.trace_id(),
             method: exchange.method.as_str(),
             path: exchange.path(),
-            operation: &exchange.operation,
-            service: &exchange.service,
-            release: &exchange.release,
+            operation: exchange.operation(),
+            service: exchange.service(),
+            release: exchange.release(),
             status: self.status(),
             problem: exchange.problem.map(|code| code.as_str()),
             latency_us: micros(latency),

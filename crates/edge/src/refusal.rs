@@ -184,7 +184,7 @@ mod tests {
         writer.write_all(head.as_bytes()).await.unwrap();
         writer.flush().await.unwrap();
         // The body's last piece is written after the request has been counted as ended.
-        state.request_ends();
+        state.request_ends(plimsoll_base::Nanos(0));
         writer.write_all(REFUSAL).await.unwrap();
         writer.flush().await.unwrap();
         drop(writer);

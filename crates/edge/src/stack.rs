@@ -5,12 +5,15 @@
 //! steps before it found (the [`Exchange`]), and either lets the request pass or ends it with a
 //! [`Problem`]. Nothing after the step that ended it runs, except `record`.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use plimsoll_http_kit::Problem;
+use plimsoll_http_kit::hygiene::Fields;
 
 use crate::body::{AnswerBody, Unasked};
 use crate::config::Config;
@@ -21,20 +24,24 @@ use crate::steps::forward::Passed;
 use crate::steps::{accept, answer, authenticate, client, forward, limit, route};
 
 /// Answers one request.
-pub(crate) async fn serve(
-    context: &Arc<ConnContext>,
+///
+/// Everything large that is held from here to the answer is made before the future and lies in it
+/// once: an `async fn` would hold its arguments twice, and each copy is paid for.
+pub(crate) fn serve(
+    context: Arc<ConnContext>,
     request: Request<Incoming>,
-) -> Response<AnswerBody> {
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send {
     let config = context.core.config();
-    let (head, body) = request.into_parts();
-    let exchange = Exchange::begin(context, &config, &head);
-    let mut finish = Box::new(Finish::new(exchange));
+    let (mut head, body) = request.into_parts();
+    let mut finish = Box::new(Finish::new(Exchange::begin(&context, &head)));
     let mut body = Unasked::new(body, &head.headers);
-    let outcome = run(context, &config, &mut finish, head, &mut body).await;
-    finish.exchange.body_in_the_way = !body.settle().await;
-    match outcome {
-        Ok(passed) => answer::passed_on(context, &config, finish, passed),
-        Err(problem) => answer::refused(context, &config, finish, problem),
+    async move {
+        let outcome = run(&context, &config, &mut finish.exchange, &mut head, &mut body).await;
+        finish.exchange.body_in_the_way = !body.settle().await;
+        Ok(match outcome {
+            Ok(passed) => answer::passed_on(&context, &config, finish, passed),
+            Err(problem) => answer::refused(&context, &config, finish, problem),
+        })
     }
 }
 
@@ -42,19 +49,24 @@ pub(crate) async fn serve(
 async fn run(
     context: &Arc<ConnContext>,
     config: &Config,
-    finish: &mut Finish,
-    head: Parts,
+    exchange: &mut Exchange,
+    head: &mut Parts,
     body: &mut Unasked,
 ) -> Result<Passed, Problem> {
-    let exchange = &mut finish.exchange;
-    let facts = accept::check(context, config, &head)?;
-    let route = route::find(config, exchange, &head)?;
-    client::read(config, exchange, &head.headers);
-    // version policy: ok, warn, brownout or block by platform and version range
-    let credentials = authenticate::credentials(config, exchange, route, &head)?;
+    // What the fields say is read here; their memory is free again before the first wait.
+    let (facts, route, credentials) = {
+        let fields = Fields::of(&head.headers);
+        exchange.identify(config, &head.headers, &fields);
+        let facts = accept::check(context, config, head, &fields)?;
+        let route = route::find(config, exchange, head)?;
+        client::read(config, exchange, &head.headers, &fields);
+        // version policy: ok, warn, brownout or block by platform and version range
+        let credentials = authenticate::credentials(config, exchange, route, &fields)?;
+        (facts, route, credentials)
+    };
     limit::by_ip(config, exchange, route, &credentials)?;
-    authenticate::verify(config, exchange, route, &head, credentials).await?;
-    limit::by_caller(config, exchange, route, &head)?;
+    authenticate::verify(config, exchange, route, head, credentials).await?;
+    limit::by_caller(config, exchange, route, head)?;
     // admit: class, fairness and a place in the queue for the upstream
     // kill switches: a flag that is off answers here
     accept::check_size(config, route, &facts)?;

@@ -17,7 +17,7 @@ use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_telemetry::{Counter, Shard, SlowClient};
 
 use crate::core::Core;
-use crate::guard::LazyTimer;
+use crate::lazy_timer::LazyTimer;
 use crate::tasks::{Kind, Tasks};
 
 thread_local! {

@@ -11,18 +11,22 @@ mod connect;
 mod endpoint;
 mod multiplexed;
 mod pool;
+mod sent_head;
 mod tunnel;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use plimsoll_base::{Deadline, Nanos};
+use plimsoll_http_kit::hygiene::ResponseFacts;
 use plimsoll_telemetry::Counter;
 
 pub use connect::TargetError;
@@ -34,6 +38,7 @@ pub(crate) use tunnel::tunnel;
 
 use crate::body::{InboundBody, InboundOutcome, InboundState};
 use crate::core::Core;
+use crate::lazy_timer::LazyTimer;
 
 /// How often a request that was provably not sent is tried on another connection.
 const UNSENT_TRIES_MAX: usize = 3;
@@ -101,7 +106,46 @@ impl Release {
 /// An answer's head with what is needed to read its body and give the connection back.
 pub(crate) struct Answer {
     pub(crate) response: Response<Incoming>,
+    pub(crate) facts: ResponseFacts,
     pub(crate) connection: Option<Pooled>,
+}
+
+/// A request before it is sent, and again when it came back unsent. It stays where its head was
+/// read to, so that no future holds a second one.
+pub(crate) struct Message<'h> {
+    head: &'h mut Parts,
+    /// `None` once the request was handed over.
+    body: Option<InboundBody>,
+}
+
+impl<'h> Message<'h> {
+    pub(crate) fn new(head: &'h mut Parts, body: InboundBody) -> Self {
+        Self { head, body: Some(body) }
+    }
+
+    /// The request; none is left.
+    pub(crate) fn request(&mut self) -> Option<Request<InboundBody>> {
+        let mut request = Request::new(self.body.take()?);
+        *request.method_mut() = std::mem::take(&mut self.head.method);
+        *request.uri_mut() = std::mem::take(&mut self.head.uri);
+        *request.headers_mut() = std::mem::take(&mut self.head.headers);
+        Some(request)
+    }
+
+    /// Takes the request back. True where there is one.
+    fn take_back(&mut self, request: Option<Request<InboundBody>>) -> bool {
+        let Some(request) = request else { return false };
+        let (head, body) = request.into_parts();
+        *self.head = head;
+        self.body = Some(body);
+        true
+    }
+
+    /// Whether it may be sent again although it may have been executed.
+    fn is_repeatable(&self) -> bool {
+        matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS)
+            && matches!(self.body, Some(InboundBody::Empty))
+    }
 }
 
 /// How one request is to be sent.
@@ -109,120 +153,125 @@ pub(crate) struct Sending<'s> {
     pub(crate) begun: Nanos,
     pub(crate) deadline: Option<Deadline>,
     /// Where the request's body stands, if it has one.
-    pub(crate) body: Option<Arc<InboundState>>,
+    pub(crate) body: Option<&'s Arc<InboundState>>,
+    pub(crate) timeouts: Timeouts,
     /// Over HTTP/2, as gRPC needs it.
     pub(crate) multiplexed: bool,
     /// For figures.
     pub(crate) service: &'s str,
 }
 
-/// Sends `request` to `release` and waits for the answer's head.
+/// Sends `message` to `release` and waits for the answer's head.
 pub(crate) async fn send(
     core: &Arc<Core>,
     release: &Release,
-    timeouts: Timeouts,
     sending: &Sending<'_>,
-    mut request: Request<InboundBody>,
+    timer: &mut LazyTimer,
+    message: &mut Message<'_>,
 ) -> Result<Answer, UpstreamError> {
+    let mut now = sending.begun;
     let mut tries = 0;
     loop {
         tries += 1;
-        let endpoint = release.pick(core.clock.now());
+        let endpoint = release.pick(now);
         let outcome = if sending.multiplexed {
-            multiplexed::attempt(core, endpoint, timeouts, sending, request).await
+            // A box, because this is rare and large.
+            Box::pin(multiplexed::attempt(core, endpoint, sending, timer, message)).await
         } else {
-            attempt(core, endpoint, timeouts, sending, tries > 1, request).await
+            attempt(core, endpoint, sending, tries > 1, timer, message).await
         };
-        let (error, unsent) = match outcome {
+        let error = match outcome {
             Ok(answer) => {
-                if endpoint.answered(answer.response.status(), core.clock.now()) {
+                if endpoint.answered(answer.response.status(), || core.clock.now()) {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
                 return Ok(answer);
             }
-            Err(failed) => *failed,
+            Err(failed) => failed,
         };
+        now = core.clock.now();
         let elsewhere = match &error {
             // A dead pooled connection says nothing about the service.
+            None => true,
             Some(error) => {
                 let ours = matches!(error, UpstreamError::PoolFull | UpstreamError::DeadlinePassed);
-                if !ours && !sending.client_failed() && endpoint.failed(core.clock.now()) {
+                if !ours && !sending.client_failed() && endpoint.failed(now) {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
                 release.endpoints.len() > 1
                     && matches!(error, UpstreamError::Connect(_) | UpstreamError::ConnectTimeout)
             }
-            None => true,
         };
-        match (unsent, error) {
-            (Some(back), _) if elsewhere && tries < UNSENT_TRIES_MAX => {
-                core.shard.count(Counter::UpstreamRetry { service: sending.service });
-                request = back;
-            }
-            (_, Some(error)) => return Err(error),
-            (_, None) => return Err(UpstreamError::Connect(io::ErrorKind::NotConnected.into())),
+        if message.body.is_some() && elsewhere && tries < UNSENT_TRIES_MAX {
+            core.shard.count(Counter::UpstreamRetry { service: sending.service });
+        } else {
+            let not_connected = || UpstreamError::Connect(io::ErrorKind::NotConnected.into());
+            return Err(error.unwrap_or_else(not_connected));
         }
     }
 }
 
-/// Why an attempt failed (`None`: the pooled connection was dead), and the request if it was
-/// provably not sent.
-type Failed = Box<(Option<UpstreamError>, Option<Request<InboundBody>>)>;
+/// Why an attempt failed; `None`: the pooled connection was dead.
+type Failed = Option<UpstreamError>;
 
+/// Sends `message` over a kept connection, or a new one if it has to be `fresh`. What was provably
+/// not sent, or is safe to send again, stays in `message`, or comes back to it.
 async fn attempt(
     core: &Arc<Core>,
     endpoint: &Arc<Endpoint>,
-    timeouts: Timeouts,
     sending: &Sending<'_>,
     fresh: bool,
-    request: Request<InboundBody>,
+    timer: &mut LazyTimer,
+    message: &mut Message<'_>,
 ) -> Result<Answer, Failed> {
-    let now = core.clock.now();
-    let idle = if fresh { None } else { endpoint.idle(core, now) };
-    let spare = idle.as_ref().and_then(|_| repeatable(&request));
-    let mut connection = match idle {
-        Some(idle) => idle,
-        None => match sending.within(timeouts.connect, now) {
-            Err(error) => return Err(Box::new((Some(error), Some(request)))),
-            Ok(left) => {
-                let opened = tokio::time::timeout(left, endpoint.open(core, sending.service)).await;
-                match opened.unwrap_or(Err(UpstreamError::ConnectTimeout)) {
-                    Ok(connection) => connection,
-                    Err(error) => return Err(Box::new((Some(error), Some(request)))),
-                }
-            }
-        },
-    };
-    match sending.wait(core, timeouts.first_byte, connection.send(request)).await {
-        Err(error) => Err(Box::new((Some(error), None))),
-        Ok(Ok(response)) => {
-            connection.note_keep_alive(response.headers());
-            Ok(Answer { response, connection: Some(connection) })
+    let mut repeatable = false;
+    let mut now = sending.begun;
+    let mut connection = match if fresh { None } else { endpoint.idle(core, now) } {
+        Some(idle) => {
+            repeatable = message.is_repeatable();
+            idle
         }
-        Ok(Err(mut unsent)) => match unsent.take_message() {
-            Some(back) => Err(Box::new((None, Some(back)))),
-            None => {
-                let error = unsent.into_error();
-                match spare.filter(|_| ended_without_an_answer(&error)) {
-                    Some(again) => Err(Box::new((None, Some(again)))),
-                    None => Err(Box::new((Some(UpstreamError::Answer(error)), None))),
-                }
+        // A box, because this is rare and large.
+        None => {
+            let opened = Box::pin(open(core, endpoint, sending)).await?;
+            now = core.clock.now();
+            opened
+        }
+    };
+    let answer = match message.request() {
+        Some(request) => connection.send(request, repeatable),
+        None => return Err(None),
+    };
+    match sending.wait(core, timer, now, pin!(answer)).await {
+        Err(error) => Err(Some(error)),
+        Ok(Ok(response)) => {
+            let facts = ResponseFacts::of(response.headers());
+            connection.note_keep_alive(response.headers(), &facts);
+            Ok(Answer { response, facts, connection: Some(connection) })
+        }
+        Ok(Err(mut failed)) => {
+            if message.take_back(failed.take_message()) {
+                return Err(None);
             }
-        },
+            let error = failed.into_error();
+            let again = repeatable && ended_without_an_answer(&error);
+            if again && message.take_back(connection.sent()) {
+                return Err(None);
+            }
+            Err(Some(UpstreamError::Answer(error)))
+        }
     }
 }
 
-/// A copy of a request that is safe to repeat.
-fn repeatable(request: &Request<InboundBody>) -> Option<Request<InboundBody>> {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !safe || !matches!(request.body(), InboundBody::Empty) {
-        return None;
-    }
-    let mut copy = Request::new(InboundBody::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+async fn open(
+    core: &Arc<Core>,
+    endpoint: &Arc<Endpoint>,
+    sending: &Sending<'_>,
+) -> Result<Pooled, UpstreamError> {
+    let left = sending.within(sending.timeouts.connect, core.clock.now())?;
+    tokio::time::timeout(left, endpoint.open(core, sending.service))
+        .await
+        .unwrap_or(Err(UpstreamError::ConnectTimeout))
 }
 
 /// The connection was closed, in order or not; what came was no answer that could be read wrong.
@@ -240,20 +289,20 @@ fn ended_without_an_answer(error: &hyper::Error) -> bool {
 impl Sending<'_> {
     /// Whether it was the client's body that broke the request.
     fn client_failed(&self) -> bool {
-        self.body.as_ref().is_some_and(|body| {
+        self.body.is_some_and(|body| {
             !matches!(body.outcome(), InboundOutcome::Underway | InboundOutcome::Complete)
         })
     }
 
     fn body_underway(&self) -> bool {
-        self.body.as_ref().is_some_and(|body| body.outcome() == InboundOutcome::Underway)
+        self.body.is_some_and(|body| body.outcome() == InboundOutcome::Underway)
     }
 
     /// What is left of the deadline. It does not run while the client sends its body: that is not
     /// the service's time, and a body that stalls has a limit of its own.
     pub(crate) fn left(&self, now: Nanos) -> Option<Duration> {
         let deadline = self.deadline?;
-        match &self.body {
+        match self.body {
             None => Some(deadline.left(now)),
             Some(body) if body.outcome() == InboundOutcome::Complete => {
                 Some(deadline.later(body.ended().since(self.begun)).left(now))
@@ -276,21 +325,29 @@ impl Sending<'_> {
     async fn wait<F: Future>(
         &self,
         core: &Core,
-        first_byte: Duration,
-        answer: F,
+        timer: &mut LazyTimer,
+        now: Nanos,
+        mut answer: Pin<&mut F>,
     ) -> Result<F::Output, UpstreamError> {
-        let mut answer = pin!(answer);
-        loop {
-            let uploading = self.body_underway();
-            let left = self.within(first_byte, core.clock.now())?;
-            match tokio::time::timeout(left, answer.as_mut()).await {
-                Ok(output) => return Ok(output),
-                Err(_elapsed) if uploading => {}
-                Err(_elapsed) => {
-                    self.within(first_byte, core.clock.now())?;
-                    return Err(UpstreamError::FirstByteTimeout);
-                }
+        let first_byte = self.timeouts.first_byte;
+        let mut uploading = self.body_underway();
+        let mut until = now.plus(self.within(first_byte, now)?);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
             }
-        }
+            while timer.expired(until, &core.clock, cx) {
+                let now = core.clock.now();
+                let left = match self.within(first_byte, now) {
+                    Ok(left) if uploading => left,
+                    Ok(_) => return Poll::Ready(Err(UpstreamError::FirstByteTimeout)),
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                uploading = self.body_underway();
+                until = now.plus(left);
+            }
+            Poll::Pending
+        })
+        .await
     }
 }

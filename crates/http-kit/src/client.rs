@@ -15,6 +15,7 @@
 
 mod dictionary;
 mod draft;
+mod structured;
 mod user_agent;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use http::{HeaderMap, HeaderName};
 use plimsoll_manifest::ClientHeaders;
 use plimsoll_telemetry::Platform;
 
+use crate::hygiene::Fields;
 use draft::Draft;
 
 /// The field in which an app says what it is.
@@ -62,7 +64,7 @@ impl AppState {
     }
 
     fn from_name(name: &str) -> Self {
-        match name.trim() {
+        match draft::trimmed(name) {
             name if name.eq_ignore_ascii_case("foreground") => AppState::Foreground,
             name if name.eq_ignore_ascii_case("active") => AppState::Foreground,
             name if name.eq_ignore_ascii_case("background") => AppState::Background,
@@ -133,17 +135,23 @@ impl ClientRules {
         rules
     }
 
-    /// Reads a request's headers, once, before they are stripped.
+    /// Reads a request's headers, once, before they are stripped. `fields` are those of `headers`.
     #[must_use]
-    pub fn read(&self, headers: &HeaderMap) -> ClientContext {
+    pub fn read(&self, headers: &HeaderMap, fields: &Fields<'_>) -> ClientContext {
         let mut draft = Draft::default();
-        dictionary::read(headers, &mut draft);
+        match fields.plimsoll_client.count() {
+            0 => {}
+            1 => dictionary::read(fields.plimsoll_client.first(), &mut draft),
+            _ => dictionary::read_lines(headers, &mut draft),
+        }
         if self.any {
             self.read_mapped(headers, &mut draft);
         }
-        read_hints(headers, &mut draft);
+        if fields.sec_ch_ua_platform.count() > 0 {
+            read_hints(headers, &mut draft);
+        }
         if !draft.is_told()
-            && let Some(agent) = headers.get(http::header::USER_AGENT)
+            && let Some(agent) = fields.user_agent.first()
         {
             user_agent::read(agent.as_bytes(), &mut draft);
         }
@@ -168,7 +176,6 @@ impl ClientRules {
     }
 }
 
-const SEC_CH_UA_PLATFORM: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
 const SEC_CH_UA_PLATFORM_VERSION: HeaderName =
     HeaderName::from_static("sec-ch-ua-platform-version");
 const SEC_CH_UA_MODEL: HeaderName = HeaderName::from_static("sec-ch-ua-model");
@@ -176,9 +183,6 @@ const ECT: HeaderName = HeaderName::from_static("ect");
 
 /// Client hints: only browsers send them, so they say `web` by being there.
 fn read_hints<'h>(headers: &'h HeaderMap, draft: &mut Draft<'h>) {
-    if !headers.contains_key(SEC_CH_UA_PLATFORM) {
-        return;
-    }
     draft.offer_platform(Platform::Web);
     let text = |name| {
         let text = headers.get(name)?.to_str().ok()?.trim();

@@ -173,11 +173,17 @@ impl Peer {
         self.address
     }
 
+    /// The other end as the client of a request, before anything is read of what proxies say.
+    #[must_use]
+    pub fn itself(&self) -> Client {
+        Client { address: self.address, scheme: self.scheme, fields: None }
+    }
+
     /// The client of a request on this connection. Reads the request's forwarding fields, so it
     /// comes before they are stripped.
     #[must_use]
     pub fn client(&self, headers: &HeaderMap, trusted: &TrustedProxies) -> Client {
-        let own = Client { address: self.address, scheme: self.scheme, fields: None };
+        let own = self.itself();
         // Asked anew each time: connections live longer than manifests.
         if !trusted.trusts(self.address) {
             return own;

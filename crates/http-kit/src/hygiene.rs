@@ -6,30 +6,32 @@
 //! follow the standards never notice.
 //!
 //! 1. [`check_request`] looks at a request once and answers with its [`RequestFacts`] or the
-//!    [`Refusal`]. It allocates nothing.
+//!    [`Refusal`]. It allocates
+//!    nothing for what apps send.
 //! 2. Whoever needs forwarding, client or identity fields reads them.
 //! 3. [`strip_request`] takes out what concerns only this connection and what only the edge may
 //!    say. **Trusted fields are inserted after it, never before.**
 //! 4. [`strip_response`] and [`strip_trailers`] do the same on the way back.
 
 mod connection;
+mod fields;
 mod framing;
 mod host;
 mod names;
 mod path;
 mod strip;
 
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use smallvec::SmallVec;
 
 use crate::codes::Code;
 use crate::problem::Problem;
 
+pub use fields::{Fields, Lines, ResponseFacts};
 pub use host::{check_host, host_of};
 pub use names::is_identity_header;
 pub use path::{TARGET_BYTES_MAX, check_path};
 pub use strip::{strip_request, strip_response, strip_trailers};
-
-use names::Kind;
 
 /// Why a request is refused: a code and what to tell the client. Never holds bytes of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ pub enum Upgrade {
 }
 
 /// What one look at a request's head found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestFacts {
     /// How the body is delimited.
     pub framing: Framing,
@@ -107,11 +109,16 @@ pub struct RequestFacts {
     pub te_trailers: bool,
     /// `Expect: 100-continue` was sent.
     pub expects_continue: bool,
-    /// Whether [`strip_request`] has anything to do.
-    pub(crate) must_strip: bool,
+    /// `tracestate` was sent.
+    pub has_tracestate: bool,
+    /// `Host`, where it was sent.
+    pub host: Option<HeaderValue>,
+    /// The fields that [`strip_request`] takes out.
+    doomed: SmallVec<[HeaderName; 2]>,
 }
 
-/// Looks at a request's head once: target, header sizes, `Host`, framing, `Connection`.
+/// Looks at a request's head once: target, header sizes, `Host`, framing, `Connection`. `fields`
+/// are those of `headers`.
 ///
 /// What hyper has already mended cannot be seen here: over HTTP/1.1 it drops `Content-Length`
 /// beside `Transfer-Encoding` and closes the connection after the answer (RFC 9112 §6.3 item 3),
@@ -125,15 +132,16 @@ pub fn check_request(
     uri: &Uri,
     version: Version,
     headers: &HeaderMap,
+    fields: &Fields<'_>,
     bounds: &Bounds,
 ) -> Result<RequestFacts, Refusal> {
     path::check_target(method, uri)?;
-    let scan = Scan::of(headers, bounds)?;
-    host::check(uri, version, headers, scan.hosts)?;
-    scan.credentials()?;
-    let framing = framing::of_request(version, headers, &scan)?;
-    let connection = connection::of_request(version, headers, &scan)?;
-    let upgrade = connection.upgrade(headers, &scan);
+    check_size(fields, bounds)?;
+    host::check(uri, version, fields.host)?;
+    check_credentials(fields)?;
+    let framing = framing::of_request(version, fields)?;
+    let connection = connection::of_request(version, headers, fields)?;
+    let upgrade = connection.upgrade(headers, fields);
     if upgrade.is_some() && !matches!(framing, Framing::Empty | Framing::Length(0)) {
         return Err(Refusal::new(
             Code::BadFraming,
@@ -143,84 +151,44 @@ pub fn check_request(
     Ok(RequestFacts {
         framing,
         upgrade,
-        te_trailers: scan.te > 0 && connection::te_has_trailers(headers),
-        expects_continue: scan.expects_continue(headers)?,
-        must_strip: scan.must_strip,
+        te_trailers: fields.te.count() > 0 && connection::te_has_trailers(headers),
+        expects_continue: expects_continue(fields)?,
+        has_tracestate: fields.tracestate.count() > 0,
+        host: fields.host.first().cloned(),
+        doomed: fields.doomed.iter().map(|name| (*name).clone()).collect(),
     })
 }
 
-/// What one pass over the header lines counted. Each kind that needs a closer look is rare, and is
-/// looked up again by whoever cares.
-#[derive(Default)]
-struct Scan {
-    hosts: u8,
-    content_lengths: u8,
-    transfer_encodings: u8,
-    connections: u8,
-    upgrades: u8,
-    te: u8,
-    expects: u8,
-    authorizations: u8,
-    must_strip: bool,
+/// Two `Authorization` fields: the edge would verify one and the service might believe the other.
+fn check_credentials(fields: &Fields<'_>) -> Result<(), Refusal> {
+    if fields.authorization.count() > 1 {
+        let code = Code::CredentialsAmbiguous;
+        return Err(Refusal::new(code, code.detail()));
+    }
+    Ok(())
 }
 
-impl Scan {
-    fn of(headers: &HeaderMap, bounds: &Bounds) -> Result<Self, Refusal> {
-        if headers.len() > bounds.headers_max {
-            return Err(Refusal::new(Code::HeadersTooLarge, TOO_MANY_FIELDS));
-        }
-        let mut scan = Scan::default();
-        let mut bytes = 0usize;
-        for (name, value) in headers {
-            let name = name.as_str();
-            bytes = bytes.saturating_add(name.len() + value.len() + 4);
-            let count = match names::classify(name) {
-                Kind::Plain => continue,
-                Kind::Host => &mut scan.hosts,
-                Kind::ContentLength => &mut scan.content_lengths,
-                Kind::Authorization => &mut scan.authorizations,
-                kind => {
-                    scan.must_strip = true;
-                    match kind {
-                        Kind::TransferEncoding => &mut scan.transfer_encodings,
-                        Kind::Connection => &mut scan.connections,
-                        Kind::Upgrade => &mut scan.upgrades,
-                        Kind::Te => &mut scan.te,
-                        Kind::Expect => &mut scan.expects,
-                        _ => continue,
-                    }
-                }
-            };
-            *count = count.saturating_add(1);
-        }
-        if bytes > bounds.header_bytes_max {
-            return Err(Refusal::new(Code::HeadersTooLarge, TOO_MANY_BYTES));
-        }
-        Ok(scan)
+fn check_size(fields: &Fields<'_>, bounds: &Bounds) -> Result<(), Refusal> {
+    if fields.count > bounds.headers_max {
+        return Err(Refusal::new(Code::HeadersTooLarge, TOO_MANY_FIELDS));
     }
+    if fields.bytes > bounds.header_bytes_max {
+        return Err(Refusal::new(Code::HeadersTooLarge, TOO_MANY_BYTES));
+    }
+    Ok(())
+}
 
-    /// Two `Authorization` fields: the edge would verify one and the service might believe the
-    /// other.
-    fn credentials(&self) -> Result<(), Refusal> {
-        if self.authorizations > 1 {
-            let code = Code::CredentialsAmbiguous;
-            return Err(Refusal::new(code, code.detail()));
-        }
-        Ok(())
+fn expects_continue(fields: &Fields<'_>) -> Result<bool, Refusal> {
+    if fields.expect.count() == 0 {
+        return Ok(false);
     }
-
-    fn expects_continue(&self, headers: &HeaderMap) -> Result<bool, Refusal> {
-        if self.expects == 0 {
-            return Ok(false);
-        }
-        let known = |value: &http::HeaderValue| {
-            value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue")
-        };
-        if self.expects == 1 && headers.get(http::header::EXPECT).is_some_and(known) {
-            return Ok(true);
-        }
-        Err(Refusal::new(Code::BadExpectation, Code::BadExpectation.detail()))
+    let known = |value: &http::HeaderValue| {
+        value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue")
+    };
+    if fields.expect.only().is_some_and(known) {
+        return Ok(true);
     }
+    Err(Refusal::new(Code::BadExpectation, Code::BadExpectation.detail()))
 }
 
 const TOO_MANY_FIELDS: &str =

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use plimsoll_base::RequestId;
+
+use crate::hygiene::{Fields, Lines};
 
 /// The field in which the id is taken, passed on to the service and given back to the client.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,19 +26,31 @@ pub struct Id {
     len: u8,
 }
 
+impl Default for Id {
+    /// No id yet.
+    fn default() -> Self {
+        Self { bytes: [0; ID_BYTES_MAX], len: 0 }
+    }
+}
+
 impl Id {
     /// The client's own id, if it sent a well-formed one in `X-Request-Id`, or failing that in
     /// `Request-Id`.
     #[must_use]
-    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        single(headers, &X_REQUEST_ID).or_else(|| single(headers, &REQUEST_ID))
+    pub fn from_fields(fields: &Fields<'_>) -> Option<Self> {
+        let parse = |lines: Lines<'_>| lines.only().and_then(|id| Self::parse(id.as_bytes()));
+        parse(fields.x_request_id).or_else(|| parse(fields.request_id))
     }
 
     /// The client's own id, else a UUID version 7 from the wall time in milliseconds and 74 of the
     /// `random` bits.
     #[must_use]
-    pub fn accept_or_make(headers: &HeaderMap, unix_ms: u64, random: u128) -> Self {
-        Self::from_headers(headers).unwrap_or_else(|| RequestId::new(unix_ms, random).into())
+    pub fn accept_or_make(
+        fields: &Fields<'_>,
+        unix_ms: u64,
+        random: impl FnOnce() -> u128,
+    ) -> Self {
+        Self::from_fields(fields).unwrap_or_else(|| RequestId::new(unix_ms, random()).into())
     }
 
     /// A text as an id; none when it is not well-formed.
@@ -87,12 +101,6 @@ impl Id {
     }
 }
 
-fn single(headers: &HeaderMap, name: &HeaderName) -> Option<Id> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?;
-    if values.next().is_some() { None } else { Id::parse(first.as_bytes()) }
-}
-
 fn is_unreserved(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
@@ -122,7 +130,12 @@ impl fmt::Debug for Id {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
     use proptest::prelude::*;
+
+    fn accept_or_make(map: &HeaderMap, unix_ms: u64, random: u128) -> Id {
+        Id::accept_or_make(&Fields::of(map), unix_ms, || random)
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).fold(
@@ -137,9 +150,9 @@ mod tests {
     #[test]
     fn a_well_formed_id_of_the_client_is_kept() {
         let map = headers(&[("x-request-id", "01HZX3J8T4Q5W6E7R8T9Y0UIOP")]);
-        assert_eq!(Id::accept_or_make(&map, 0, 0).as_str(), "01HZX3J8T4Q5W6E7R8T9Y0UIOP");
+        assert_eq!(accept_or_make(&map, 0, 0).as_str(), "01HZX3J8T4Q5W6E7R8T9Y0UIOP");
         let map = headers(&[("request-id", "abcdef-12")]);
-        assert_eq!(Id::accept_or_make(&map, 0, 0).as_str(), "abcdef-12");
+        assert_eq!(accept_or_make(&map, 0, 0).as_str(), "abcdef-12");
     }
 
     #[test]
@@ -152,7 +165,7 @@ mod tests {
             headers(&[("x-request-id", "with space in it")]),
             headers(&[("x-request-id", "\"quotes\",\"lists\"")]),
         ] {
-            let id = Id::accept_or_make(&map, 1_700_000_000_000, 7);
+            let id = accept_or_make(&map, 1_700_000_000_000, 7);
             assert!(id.is_uuid(), "{id}");
             assert_eq!(id.as_str().as_bytes()[14], b'7');
         }

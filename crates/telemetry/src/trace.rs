@@ -14,7 +14,17 @@ const LENGTH: usize = 55;
 const SAMPLED: u8 = 0b01;
 /// Level 2, §3.2.2.5.2: the trace id was made at random. It is passed on with the trace id.
 const RANDOM: u8 = 0b10;
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// Every byte in hexadecimal.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// A trace's id: 16 bytes, not all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -160,9 +170,14 @@ fn read_hex(text: &[u8], from: usize, into: &mut [u8]) -> Option<()> {
     Some(())
 }
 
+/// Bytes in hexadecimal.
+pub(crate) fn hex_pairs<const N: usize>(bytes: &[u8; N]) -> [[u8; 2]; N] {
+    bytes.map(|byte| HEX_PAIRS[usize::from(byte)])
+}
+
 fn put_hex(bytes: &[u8], out: &mut [u8]) {
-    for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
-        pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    for (byte, pair) in bytes.iter().zip(out.as_chunks_mut::<2>().0) {
+        *pair = HEX_PAIRS[usize::from(*byte)];
     }
 }
 

@@ -1,7 +1,7 @@
 //! The `Authorization` field in, the `WWW-Authenticate` field out (RFC 6750 §2.1 and §3).
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
+use plimsoll_http_kit::hygiene::Lines;
 
 use super::error::{AuthError, Refusal};
 
@@ -40,12 +40,11 @@ impl std::fmt::Debug for Token<'_> {
 /// # Errors
 /// [`AuthError::Ambiguous`] on a second `Authorization` field: the backend might read the other
 /// one. [`Refusal::NotAJwt`] on a `Bearer` that is followed by anything but one b64token.
-pub fn presented(headers: &HeaderMap) -> Result<Presented<'_>, AuthError> {
-    let mut fields = headers.get_all(AUTHORIZATION).iter();
-    let Some(field) = fields.next() else {
+pub fn presented(authorization: Lines<'_>) -> Result<Presented<'_>, AuthError> {
+    let Some(field) = authorization.first() else {
         return Ok(Presented::None);
     };
-    if fields.next().is_some() {
+    if authorization.count() > 1 {
         return Err(AuthError::Ambiguous);
     }
     let bytes = field.as_bytes();
@@ -64,6 +63,13 @@ pub fn presented(headers: &HeaderMap) -> Result<Presented<'_>, AuthError> {
     }
 }
 
+/// What follows `Bearer ` in the one `Authorization` field, not looked over: good for finding a
+/// token that is known, and for nothing else. `None` where the field is written in any other way.
+pub(crate) fn bearer_text(authorization: Lines<'_>) -> Option<&str> {
+    let text = authorization.only()?.as_bytes().strip_prefix(b"Bearer ")?;
+    std::str::from_utf8(text).ok()
+}
+
 /// A `tchar` (RFC 9110 §5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -72,25 +78,20 @@ fn is_token(byte: u8) -> bool {
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
 fn b64token(bytes: &[u8]) -> Option<&str> {
     let end = bytes.iter().rposition(|b| *b != b'=').map(|at| at + 1)?;
-    let body = |b: &u8| B64TOKEN[usize::from(*b)];
-    if bytes[..end].iter().all(body) { std::str::from_utf8(bytes).ok() } else { None }
+    // Without an early way out, and without a look-up, the compiler looks at sixteen bytes at once.
+    let foreign =
+        bytes[..end].iter().fold(0u8, |found, byte| found | u8::from(!in_b64token(*byte)));
+    if foreign == 0 { std::str::from_utf8(bytes).ok() } else { None }
 }
 
-/// Which bytes a b64token is made of, `=` aside. Looked up, because it is asked of every byte of
-/// every token.
-const B64TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0u8;
-    loop {
-        table[byte as usize] =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-        if byte == u8::MAX {
-            break;
-        }
-        byte += 1;
-    }
-    table
-};
+/// Which bytes a b64token is made of, `=` aside. It is asked of every byte of every token.
+#[inline]
+fn in_b64token(byte: u8) -> bool {
+    // `-`, `.` and `/` stand before the digits.
+    let digit_or_sign = byte.wrapping_sub(b'-') <= b'9' - b'-';
+    let letter = (byte | 0x20).wrapping_sub(b'a') <= b'z' - b'a';
+    letter | digit_or_sign | (byte == b'_') | (byte == b'~') | (byte == b'+')
+}
 
 /// Builds challenges for one realm.
 #[derive(Clone, Debug)]
@@ -143,6 +144,10 @@ pub(super) fn is_scope_token(text: &str) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use http::HeaderMap;
+    use http::header::AUTHORIZATION;
+    use plimsoll_http_kit::hygiene::Fields;
+
     use super::*;
 
     fn with(values: &[&[u8]]) -> HeaderMap {
@@ -153,8 +158,36 @@ mod tests {
         headers
     }
 
+    fn presented_in(headers: &HeaderMap) -> Result<Presented<'_>, AuthError> {
+        presented(Fields::of(headers).authorization)
+    }
+
+    #[test]
+    fn a_b64token_is_made_of_what_rfc_6750_says() {
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+            assert_eq!(in_b64token(byte), expected, "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn the_quick_look_sees_no_token_that_the_closer_one_does_not() {
+        for value in ["Bearer a.b", "Bearer  a.b", "bearer a.b", "Bearer", "Basic Bearer a", ""] {
+            let headers = with(&[value.as_bytes()]);
+            let quick = bearer_text(Fields::of(&headers).authorization);
+            let found = quick.filter(|text| !text.starts_with(' '));
+            assert_eq!(
+                found,
+                bearer(&headers).filter(|_| value.starts_with("Bearer a")),
+                "{value}"
+            );
+        }
+        let twice = with(&[b"Bearer a", b"Bearer a"]);
+        assert_eq!(bearer_text(Fields::of(&twice).authorization), None);
+    }
+
     fn bearer(headers: &HeaderMap) -> Option<&str> {
-        match presented(headers) {
+        match presented_in(headers) {
             Ok(Presented::Bearer(token)) => Some(token.as_str()),
             _ => None,
         }
@@ -168,9 +201,9 @@ mod tests {
             let headers = with(&[value.as_bytes()]);
             assert_eq!(bearer(&headers), Some("a.b-c_d~e+f/g=="), "{value}");
         }
-        assert_eq!(presented(&HeaderMap::new()), Ok(Presented::None));
+        assert_eq!(presented_in(&HeaderMap::new()), Ok(Presented::None));
         for other in ["Basic YTpi", "DPoP abc", "Bearerx abc", "", "=", "Digest a=\"b\""] {
-            assert_eq!(presented(&with(&[other.as_bytes()])), Ok(Presented::Other), "{other}");
+            assert_eq!(presented_in(&with(&[other.as_bytes()])), Ok(Presented::Other), "{other}");
         }
     }
 
@@ -194,7 +227,7 @@ mod tests {
         ] {
             let headers = with(&[bad]);
             assert_eq!(
-                presented(&headers),
+                presented_in(&headers),
                 Err(AuthError::Refused(Refusal::NotAJwt)),
                 "{}",
                 String::from_utf8_lossy(bad)
@@ -206,14 +239,14 @@ mod tests {
     fn a_second_field_is_never_ignored() {
         for pair in [[&b"Bearer a"[..], b"Bearer a"], [b"Bearer a", b"Basic b"], [b"Basic b", b""]]
         {
-            assert_eq!(presented(&with(&pair)), Err(AuthError::Ambiguous));
+            assert_eq!(presented_in(&with(&pair)), Err(AuthError::Ambiguous));
         }
     }
 
     #[test]
     fn a_token_does_not_show_itself() {
         let headers = with(&[b"Bearer secret"]);
-        let shown = format!("{:?}", presented(&headers));
+        let shown = format!("{:?}", presented_in(&headers));
         assert!(!shown.contains("secret"), "{shown}");
     }
 

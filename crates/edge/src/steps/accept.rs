@@ -1,7 +1,7 @@
 //! Accept: what every request must keep to before anything else looks at it.
 
 use http::request::Parts;
-use plimsoll_http_kit::hygiene::{RequestFacts, check_request};
+use plimsoll_http_kit::hygiene::{Fields, RequestFacts, check_request};
 use plimsoll_http_kit::{Code, Problem};
 
 use crate::config::Config;
@@ -13,12 +13,13 @@ pub(crate) fn check(
     context: &ConnContext,
     config: &Config,
     head: &Parts,
+    fields: &Fields<'_>,
 ) -> Result<RequestFacts, Problem> {
     if context.state.is_ambiguous() {
         return Err(Problem::new(Code::BadFraming));
     }
     let bounds = &config.head_bounds;
-    check_request(&head.method, &head.uri, head.version, &head.headers, bounds)
+    check_request(&head.method, &head.uri, head.version, &head.headers, fields, bounds)
         .map_err(|refusal| Problem::new(refusal.code).with_detail(refusal.detail))
 }
 

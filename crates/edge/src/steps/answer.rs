@@ -41,16 +41,14 @@ pub(crate) fn passed_on(
             context.state.set_upgraded();
             Response::from_parts(head, AnswerBody::Own(None, Some(finish)))
         }
-        Passed::Upstream { response, connection, limits } => {
-            let (mut head, incoming) = response.into_parts();
+        Passed::Upstream { answer, limits } => {
+            let (mut head, incoming) = answer.response.into_parts();
             finish.answered(head.status);
-            strip_response(&mut head.headers);
+            strip_response(&mut head.headers, &answer.facts);
             head.version = Version::HTTP_11;
             complete_head(config, &finish.exchange, &mut head.headers);
             close_when_last(context, &finish.exchange, &mut head.headers);
-            let request = finish.exchange.body.clone();
-            let clock = &context.core.clock;
-            let body = UpstreamBody::new(incoming, connection, request, finish, limits, clock);
+            let body = UpstreamBody::new(incoming, answer.connection, finish, limits);
             Response::from_parts(head, AnswerBody::Upstream(Box::new(body)))
         }
     }

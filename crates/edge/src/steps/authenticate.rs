@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use plimsoll_http_kit::Problem;
+use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_snapshot::Security;
 use plimsoll_telemetry::{AuthOutcome, CacheResult, Counter};
 
@@ -59,32 +60,47 @@ pub(crate) fn credentials<'r>(
     config: &Config,
     exchange: &Exchange,
     route: Route<'_>,
-    head: &'r Parts,
+    fields: &Fields<'r>,
 ) -> Result<Credentials<'r>, Problem> {
     let Some(auth) = &config.auth else { return Ok(Credentials::Unread) };
     let shard = &exchange.context.core.shard;
     let public = matches!(security(config, route), Security::Public | Security::PassThrough);
-    let presented = match crate::auth::presented(&head.headers) {
+    // A token that was verified before was looked over then; only others need a closer look.
+    let text = crate::auth::bearer_text(fields.authorization);
+    let now = exchange.started_unix_ms / 1000;
+    if let Some(verified) = text.and_then(|text| auth.cached(text, now)) {
+        return known(config, exchange, verified, public);
+    }
+    let presented = match crate::auth::presented(fields.authorization) {
         Ok(presented) => presented,
         // What a public operation is sent is the backend's affair.
         Err(_) if public => return Ok(Credentials::None),
         Err(error) => return Err(refusal(config, exchange, error, &[])),
     };
     let Presented::Bearer(token) = presented else { return Ok(Credentials::None) };
-    match auth.cached(token.as_str(), exchange.started_unix_ms / 1000) {
-        Some(verified) => {
-            shard.count(Counter::TokenCache(CacheResult::Hit));
-            match is_revoked(exchange, &verified) {
-                false => Ok(Credentials::Known(verified)),
-                true if public => Ok(Credentials::None),
-                true => Err(refusal(config, exchange, AuthError::Revoked, &[])),
-            }
-        }
+    let cached = if text.is_some() { None } else { auth.cached(token.as_str(), now) };
+    match cached {
+        Some(verified) => known(config, exchange, verified, public),
         None if public => Ok(Credentials::None),
         None => {
             shard.count(Counter::TokenCache(CacheResult::Miss));
             Ok(Credentials::Token(token))
         }
+    }
+}
+
+/// A token that was verified before: good unless it was revoked meanwhile.
+fn known<'r>(
+    config: &Config,
+    exchange: &Exchange,
+    verified: Arc<Verified>,
+    public: bool,
+) -> Result<Credentials<'r>, Problem> {
+    exchange.context.core.shard.count(Counter::TokenCache(CacheResult::Hit));
+    match is_revoked(exchange, &verified) {
+        false => Ok(Credentials::Known(verified)),
+        true if public => Ok(Credentials::None),
+        true => Err(refusal(config, exchange, AuthError::Revoked, &[])),
     }
 }
 
@@ -113,7 +129,8 @@ pub(crate) async fn verify(
     let now = exchange.started_unix_ms / 1000;
     let verified = match credentials {
         Credentials::Known(verified) => Some(verified),
-        Credentials::Token(token) => match auth.verify(token.as_str(), now).await {
+        // A box, because this is rare and large.
+        Credentials::Token(token) => match Box::pin(auth.verify(token.as_str(), now)).await {
             Ok(verified) if is_revoked(exchange, &verified) => {
                 return Err(refusal(config, exchange, AuthError::Revoked, &[]));
             }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use plimsoll_base::Deadline;
-use plimsoll_http_kit::hygiene::{RequestFacts, Upgrade, strip_request};
+use plimsoll_http_kit::hygiene::{
+    RequestFacts, ResponseFacts, Upgrade, strip_request, strip_response,
+};
 use plimsoll_http_kit::request_id::X_REQUEST_ID;
 use plimsoll_http_kit::{Code, Problem};
 use plimsoll_manifest::ForwardPrincipal;
@@ -21,7 +23,7 @@ use crate::conn::ConnContext;
 use crate::exchange::Exchange;
 use crate::steps::accept;
 use crate::steps::route::Route;
-use crate::upstream::{self, Pooled, UpstreamError};
+use crate::upstream::{self, Answer, Message, UpstreamError};
 
 /// A stream of events or of gRPC messages may pause this long.
 const STREAM_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -42,7 +44,7 @@ pub(crate) enum Passed {
     /// The connection leaves HTTP.
     Switched(Response<Incoming>),
     /// A service's answer.
-    Upstream { response: Response<Incoming>, connection: Option<Pooled>, limits: AnswerLimits },
+    Upstream { answer: Answer, limits: AnswerLimits },
 }
 
 /// Sends the request where its route leads.
@@ -52,7 +54,7 @@ pub(crate) async fn forward(
     exchange: &mut Exchange,
     route: Route<'_>,
     facts: &RequestFacts,
-    mut head: Parts,
+    head: &mut Parts,
     body: &mut Unasked,
 ) -> Result<Passed, Problem> {
     if let Route::Document(document) = route {
@@ -65,11 +67,11 @@ pub(crate) async fn forward(
     let client_upgrade = match facts.upgrade {
         // HTTP/1.0 cannot upgrade; the field means nothing there (RFC 9110 §7.8).
         Some(Upgrade::WebSocket) if head.version == Version::HTTP_11 => {
-            Some(allowed_upgrade(route, &mut head)?)
+            Some(allowed_upgrade(route, head)?)
         }
         _ => None,
     };
-    prepare_head(config, exchange, service, facts, &mut head)?;
+    prepare_head(config, exchange, service, facts, head)?;
     let now = context.core.clock.now();
     let total = match route {
         Route::Operation(operation) => operation.total_timeout.unwrap_or(service.total_timeout),
@@ -78,7 +80,8 @@ pub(crate) async fn forward(
     exchange.deadline = (!streams).then(|| Deadline::after(exchange.started, total));
     exchange.upstream_sent = Some(now);
     if let Some(client) = client_upgrade {
-        return switch(context, exchange, service, client, head).await;
+        // A box, because this is rare and large.
+        return Box::pin(switch(context, exchange, service, client, head)).await;
     }
     let bytes_max = accept::body_bytes_max(config, route);
     let grpc = matches!(route, Route::Passthrough(p) if p.kinds.grpc) && is_grpc(&head.headers);
@@ -94,27 +97,30 @@ pub(crate) async fn forward(
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     exchange.body = state;
-    let request = Request::from_parts(head, body);
+    let mut message = Message::new(head, body);
     let sending = upstream::Sending {
         begun: now,
         deadline: exchange.deadline,
-        body: exchange.body.clone(),
+        body: exchange.body.as_ref(),
         multiplexed: grpc,
+        timeouts: service.timeouts,
         service: &service.name,
     };
-    let sent =
-        upstream::send(&context.core, &service.release, service.timeouts, &sending, request).await;
-    let answered = context.core.clock.now();
+    let mut timer = context.take_timer();
+    let release = &service.release;
+    let sent = upstream::send(&context.core, release, &sending, &mut timer, &mut message).await;
+    context.keep_timer(timer);
     match sent {
-        Ok(answer) => {
+        Ok(mut answer) => {
+            let answered = context.core.clock.now();
             exchange.upstream_latency = exchange.upstream_sent.map(|sent| answered.since(sent));
-            let response = checked(context, service, answer.response)?;
-            let endless = streams || is_event_stream(response.headers());
+            check_answer(context, service, &mut answer)?;
+            let endless = streams || answer.facts.is_event_stream;
             let limits = AnswerLimits {
                 left: (!endless).then(|| sending.left(answered).unwrap_or(total)),
                 idle: if endless { STREAM_IDLE_MAX } else { total },
             };
-            Ok(Passed::Upstream { response, connection: answer.connection, limits })
+            Ok(Passed::Upstream { answer, limits })
         }
         Err(error) => Err(problem_of(context, config, route, exchange, service, &error)),
     }
@@ -146,20 +152,22 @@ async fn switch(
     exchange: &mut Exchange,
     service: &Service,
     client: hyper::upgrade::OnUpgrade,
-    mut head: Parts,
+    head: &mut Parts,
 ) -> Result<Passed, Problem> {
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let core = &context.core;
     let endpoint = service.release.pick(core.clock.now());
-    let request = Request::from_parts(head, InboundBody::Empty);
+    let request = Message::new(head, InboundBody::Empty).request();
+    let Some(request) = request else { return Err(Problem::new(Code::BadFraming)) };
     let answered =
         upstream::tunnel(context, endpoint, service.timeouts, client, &service.name, request).await;
     match answered {
         Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let upgrade = response.headers().get(header::UPGRADE).cloned();
-            plimsoll_http_kit::hygiene::strip_response(response.headers_mut());
             let headers = response.headers_mut();
+            let facts = ResponseFacts::of(headers);
+            strip_response(headers, &facts);
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers
                 .insert(header::UPGRADE, upgrade.unwrap_or(HeaderValue::from_static("websocket")));
@@ -167,7 +175,8 @@ async fn switch(
         }
         Ok(response) => {
             let limits = AnswerLimits { left: None, idle: service.total_timeout };
-            Ok(Passed::Upstream { response, connection: None, limits })
+            let facts = ResponseFacts::of(response.headers());
+            Ok(Passed::Upstream { answer: Answer { response, facts, connection: None }, limits })
         }
         Err(error) => {
             count(context, service, &error);
@@ -188,20 +197,24 @@ fn prepare_head(
     head: &mut Parts,
 ) -> Result<(), Problem> {
     let headers = &mut head.headers;
+    let mut host = facts.host.clone();
     if head.version == Version::HTTP_2 {
         if let Some(authority) = head.uri.authority()
-            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+            && let Ok(authority) = HeaderValue::from_str(authority.as_str())
         {
-            headers.insert(header::HOST, host);
+            host = Some(authority.clone());
+            headers.insert(header::HOST, authority);
         }
         join_cookies(headers);
     }
-    let parent = exchange.trace_continued;
-    if headers.get(&TRACESTATE).is_some_and(|value| !tracestate_passes(parent, value.as_bytes())) {
-        headers.remove(&TRACESTATE);
+    if facts.has_tracestate {
+        let passes =
+            |value: &HeaderValue| tracestate_passes(exchange.trace_continued, value.as_bytes());
+        if !headers.get(&TRACESTATE).is_some_and(passes) {
+            headers.remove(&TRACESTATE);
+        }
     }
     strip_request(headers, facts);
-    let host = headers.get(header::HOST).cloned();
     if host.is_none() {
         // HTTP/1.0 may come without; HTTP/1.1 must not go without.
         headers.insert(header::HOST, service.authority.clone());
@@ -213,9 +226,9 @@ fn prepare_head(
     if config.forward_principal == ForwardPrincipal::Headers {
         write_principal(exchange, headers);
     }
-    head.uri = origin_form(service, &head.uri)?;
-    head.version = Version::HTTP_11;
-    head.extensions.clear();
+    if let Some(target) = origin_form(service, &head.uri)? {
+        head.uri = target;
+    }
     Ok(())
 }
 
@@ -246,65 +259,63 @@ fn write_principal(exchange: &Exchange, headers: &mut HeaderMap) {
 }
 
 /// The request target towards the service: the very path that was routed, without the version
-/// prefix where the service does not want it.
-fn origin_form(service: &Service, uri: &Uri) -> Result<Uri, Problem> {
-    let Some(target) = uri.path_and_query() else { return Ok(uri.clone()) };
+/// prefix where the service does not want it. `None` where that is the client's own.
+fn origin_form(service: &Service, uri: &Uri) -> Result<Option<Uri>, Problem> {
+    let Some(target) = uri.path_and_query() else { return Ok(None) };
     let stripped = service
         .strip_prefix
         .as_deref()
         .and_then(|prefix| target.as_str().strip_prefix(prefix))
         .filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
     match stripped {
-        None if uri.scheme().is_none() => Ok(uri.clone()),
-        None => Ok(Uri::from(target.clone())),
+        None if uri.scheme().is_none() => Ok(None),
+        None => Ok(Some(Uri::from(target.clone()))),
         Some(rest) => {
             let slash = if rest.starts_with('/') { "" } else { "/" };
             PathAndQuery::try_from(format!("{slash}{rest}"))
-                .map(Uri::from)
+                .map(|target| Some(Uri::from(target)))
                 .map_err(|_| Problem::new(Code::BadPath))
         }
     }
 }
 
 /// What must not be passed on although hyper could read it.
-fn checked(
+fn check_answer(
     context: &ConnContext,
     service: &Service,
-    mut response: Response<Incoming>,
-) -> Result<Response<Incoming>, Problem> {
-    let headers = response.headers_mut();
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let badly_framed = codings.next().is_some_and(|coding| {
-        let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-        !chunked || codings.next().is_some() || headers.contains_key(header::CONTENT_LENGTH)
-    });
-    if badly_framed || response.status().is_informational() {
+    answer: &mut Answer,
+) -> Result<(), Problem> {
+    let (facts, headers) = (answer.facts, answer.response.headers());
+    let is_chunked =
+        |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let well_framed = match facts.transfer_encodings {
+        0 => true,
+        1 => {
+            facts.content_lengths == 0
+                && headers.get(header::TRANSFER_ENCODING).is_some_and(is_chunked)
+        }
+        _ => false,
+    };
+    if !well_framed || answer.response.status().is_informational() {
         let kind = UpstreamErrorKind::Protocol;
         context.core.shard.count(Counter::UpstreamError { service: &service.name, kind });
         return Err(Problem::new(Code::UpstreamInvalid));
     }
-    let headers = response.headers_mut();
-    if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some()
-        && let Some(length) = headers.get(header::CONTENT_LENGTH).cloned()
-    {
-        headers.insert(header::CONTENT_LENGTH, length);
+    if facts.content_lengths > 1 {
+        let headers = answer.response.headers_mut();
+        if let Some(length) = headers.get(header::CONTENT_LENGTH).cloned() {
+            headers.insert(header::CONTENT_LENGTH, length);
+        }
     }
-    Ok(response)
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    starts_with(headers, "text/event-stream")
+    Ok(())
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
-    starts_with(headers, "application/grpc")
-}
-
-fn starts_with(headers: &HeaderMap, media_type: &str) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
     headers
         .get(header::CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().get(..media_type.len()))
-        .is_some_and(|start| start.eq_ignore_ascii_case(media_type.as_bytes()))
+        .and_then(|value| value.as_bytes().get(..GRPC.len()))
+        .is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
 }
 
 fn problem_of(

@@ -47,17 +47,17 @@ pub(crate) fn find<'c>(
     let path = head.uri.path();
     let route = match config.router.find(&head.method, path, &head.headers) {
         Match::Operation(operation) => {
-            exchange.operation = Arc::clone(&operation.id);
+            exchange.operation = Some(Arc::clone(&operation.id));
             Route::Operation(operation)
         }
         Match::Passthrough(passthrough) => {
-            exchange.operation = Arc::clone(&passthrough.id);
+            exchange.operation = Some(Arc::clone(&passthrough.id));
             Route::Passthrough(passthrough)
         }
         // The edge's own documents give way to a contract, not to paths nobody named.
         other => match config.document(path) {
             Some((name, document)) => {
-                exchange.operation = Arc::clone(name);
+                exchange.operation = Some(Arc::clone(name));
                 return document_route(&head.method, document);
             }
             None => unnamed(config, exchange, head, other)?,
@@ -104,11 +104,11 @@ fn unnamed<'c>(
 fn name_shape(config: &Config, exchange: &mut Exchange, head: &Parts, service: u16) {
     if let Some(routed) = config.router.service(service) {
         let name = routed.names.name(head.method.as_str(), head.uri.path());
-        exchange.operation = Arc::clone(name);
+        exchange.operation = Some(Arc::clone(name));
     }
 }
 
 fn name_service(exchange: &mut Exchange, service: &Service) {
-    exchange.service = Arc::clone(&service.name);
-    exchange.release = Arc::clone(&service.release.id);
+    exchange.service = Some(Arc::clone(&service.name));
+    exchange.release = Some(Arc::clone(&service.release.id));
 }

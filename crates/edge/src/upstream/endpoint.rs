@@ -143,11 +143,11 @@ impl Endpoint {
 
     /// An answer came. Answers of a gateway that cannot reach its service count as failures. True
     /// when the URL was ejected for it.
-    pub(crate) fn answered(&self, status: StatusCode, now: Nanos) -> bool {
+    pub(crate) fn answered(&self, status: StatusCode, now: impl FnOnce() -> Nanos) -> bool {
         let gateway =
             [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
         if gateway.contains(&status) {
-            return self.failed(now);
+            return self.failed(now());
         }
         if self.health.failures.load(Ordering::Relaxed) != 0 {
             self.health.failures.store(0, Ordering::Relaxed);
@@ -240,7 +240,7 @@ mod tests {
             now = now.plus(Duration::from_nanos(1));
             assert!(endpoint.is_usable(now));
         }
-        endpoint.answered(StatusCode::OK, now);
+        endpoint.answered(StatusCode::OK, || now);
         endpoint.failed(now);
         endpoint.failed(now);
         assert!(endpoint.is_usable(now), "one good answer starts the count anew");
@@ -250,11 +250,11 @@ mod tests {
     fn a_gateway_error_counts_and_an_ordinary_error_does_not() {
         let endpoint = endpoint();
         for _ in 0..9 {
-            endpoint.answered(StatusCode::INTERNAL_SERVER_ERROR, Nanos(1));
+            endpoint.answered(StatusCode::INTERNAL_SERVER_ERROR, || Nanos(1));
         }
         assert!(endpoint.is_usable(Nanos(1)));
         for _ in 0..3 {
-            endpoint.answered(StatusCode::SERVICE_UNAVAILABLE, Nanos(1));
+            endpoint.answered(StatusCode::SERVICE_UNAVAILABLE, || Nanos(1));
         }
         assert!(!endpoint.is_usable(Nanos(1)));
     }

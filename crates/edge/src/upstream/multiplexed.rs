@@ -1,6 +1,7 @@
 //! HTTP/2 to a service, for gRPC: one connection a core and URL, shared by its requests. With
 //! `http://` by prior knowledge, with `https://` by ALPN (RFC 9113 §3).
 
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +9,14 @@ use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, Request, header};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use plimsoll_http_kit::hygiene::ResponseFacts;
 use plimsoll_telemetry::Counter;
 
 use super::endpoint::Endpoint;
-use super::{Answer, Failed, Sending, Timeouts, UpstreamError};
+use super::{Answer, Failed, Message, Sending, UpstreamError};
 use crate::body::InboundBody;
 use crate::core::Core;
+use crate::lazy_timer::LazyTimer;
 use crate::tasks::{Executor, Kind};
 
 /// What one answer may send ahead of its client, bytes (RFC 9113 §5.2).
@@ -34,35 +37,35 @@ pub(crate) type Multiplexed = http2::SendRequest<InboundBody>;
 pub(super) async fn attempt(
     core: &Arc<Core>,
     endpoint: &Arc<Endpoint>,
-    timeouts: Timeouts,
     sending: &Sending<'_>,
-    mut request: Request<InboundBody>,
+    timer: &mut LazyTimer,
+    message: &mut Message<'_>,
 ) -> Result<Answer, Failed> {
     let mut connection = match alive(core, endpoint) {
         Some(connection) => connection,
-        None => match sending.within(timeouts.connect, core.clock.now()) {
-            Err(error) => return Err(Box::new((Some(error), Some(request)))),
-            Ok(left) => {
-                let opened =
-                    tokio::time::timeout(left, open(core, endpoint, sending.service)).await;
-                match opened.unwrap_or(Err(UpstreamError::ConnectTimeout)) {
-                    Ok(connection) => connection,
-                    Err(error) => return Err(Box::new((Some(error), Some(request)))),
-                }
-            }
-        },
+        None => {
+            let left = sending.within(sending.timeouts.connect, core.clock.now())?;
+            tokio::time::timeout(left, open(core, endpoint, sending.service))
+                .await
+                .unwrap_or(Err(UpstreamError::ConnectTimeout))?
+        }
     };
+    let Some(mut request) = message.request() else { return Err(None) };
     make_absolute(endpoint, &mut request);
-    match sending.wait(core, timeouts.first_byte, connection.try_send_request(request)).await {
-        Err(error) => Err(Box::new((Some(error), None))),
-        Ok(Ok(response)) => Ok(Answer { response, connection: None }),
-        Ok(Err(mut unsent)) => {
+    let (now, answer) = (core.clock.now(), connection.try_send_request(request));
+    match sending.wait(core, timer, now, pin!(answer)).await {
+        Err(error) => Err(Some(error)),
+        Ok(Ok(response)) => {
+            let facts = ResponseFacts::of(response.headers());
+            Ok(Answer { response, facts, connection: None })
+        }
+        Ok(Err(mut failed)) => {
             let slot = endpoint.multiplexed(core);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            match unsent.take_message() {
-                Some(back) => Err(Box::new((None, Some(back)))),
-                None => Err(Box::new((Some(UpstreamError::Answer(unsent.into_error())), None))),
+            if message.take_back(failed.take_message()) {
+                return Err(None);
             }
+            Err(Some(UpstreamError::Answer(failed.into_error())))
         }
     }
 }

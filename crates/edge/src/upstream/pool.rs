@@ -5,17 +5,20 @@
 //! body sent whole; otherwise it is closed.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
-use plimsoll_base::{Nanos, SharedClock};
+use plimsoll_base::Nanos;
+use plimsoll_http_kit::hygiene::ResponseFacts;
 use tokio::sync::oneshot;
 
 use super::UpstreamError;
 use super::connect::Stream;
+use super::sent_head::{Noted, SentHead};
 use crate::body::InboundBody;
 use crate::core::Core;
 use crate::tasks::Kind;
@@ -199,9 +202,13 @@ impl Drop for Permit {
     }
 }
 
+/// What becomes of a request that is sent.
+type Sent = Result<Response<Incoming>, TrySendError<Request<InboundBody>>>;
+
 /// A connection in use by one request.
 pub(crate) struct Pooled {
     sender: http1::SendRequest<InboundBody>,
+    head: Arc<SentHead>,
     pool: Arc<Pool>,
     keep: Option<Duration>,
 }
@@ -220,6 +227,8 @@ impl Pooled {
         permit: Permit,
     ) -> Result<Self, UpstreamError> {
         let Some(pool) = permit.pool.clone() else { return Err(UpstreamError::PoolFull) };
+        let head = Arc::new(SentHead::default());
+        let io = Noted::new(io, Arc::clone(&head));
         let (sender, connection) = http1::Builder::new()
             .handshake(hyper_util::rt::TokioIo::new(io))
             .await
@@ -232,19 +241,30 @@ impl Pooled {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        Ok(Self { sender, pool, keep: None })
+        Ok(Self { sender, head, pool, keep: None })
     }
 
-    /// Sends a request; an unsent one comes back inside the error.
-    pub(crate) async fn send(
+    /// Sends a request; an unsent one comes back inside the error. One that is `repeatable` can be
+    /// had anew although it was sent, see [`Self::sent`].
+    pub(crate) fn send(
         &mut self,
         request: Request<InboundBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<InboundBody>>> {
-        self.sender.try_send_request(request).await
+        repeatable: bool,
+    ) -> impl Future<Output = Sent> + use<> {
+        self.head.want(repeatable);
+        self.sender.try_send_request(request)
+    }
+
+    /// The repeatable request that was sent last.
+    pub(crate) fn sent(&self) -> Option<Request<InboundBody>> {
+        self.head.request()
     }
 
     /// Notes how long the server says it keeps the connection (`Keep-Alive: timeout=5`).
-    pub(crate) fn note_keep_alive(&mut self, headers: &HeaderMap) {
+    pub(crate) fn note_keep_alive(&mut self, headers: &HeaderMap, facts: &ResponseFacts) {
+        if !facts.is_for_this_connection {
+            return;
+        }
         if let Some(seconds) = headers
             .get("keep-alive")
             .and_then(|value| value.to_str().ok())
@@ -259,11 +279,11 @@ impl Pooled {
     }
 
     /// Gives the connection back for the next request.
-    pub(crate) fn give_back(self, clock: &SharedClock) {
+    pub(crate) fn give_back(self, now: Nanos) {
         if self.sender.is_closed() || self.keep == Some(Duration::ZERO) {
             return;
         }
         let pool = Arc::clone(&self.pool);
-        pool.give_back(self, clock.now());
+        pool.give_back(self, now);
     }
 }

@@ -28,9 +28,6 @@ use crate::conn::ConnContext;
 use crate::core::Phase;
 use crate::tasks::Kind;
 
-/// Tunnels at once in this process; each holds two sockets and two buffers.
-const TUNNELS_MAX: usize = 10_000;
-
 /// A tunnel in which nothing moves for so long is closed.
 const TUNNEL_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
 
@@ -40,7 +37,8 @@ const TUNNEL_LOOK: Duration = Duration::from_secs(30);
 /// Bytes copied at once, each way.
 const COPY_BYTES: usize = 16 * 1024;
 
-/// Sends an upgrade request over a connection of its own and, on 101, joins both sides.
+/// Sends an upgrade request over a connection of its own and, on 101, joins both sides. A tunnel
+/// keeps its client's place among the open connections, so `connections_max` bounds tunnels, too.
 pub(crate) async fn tunnel(
     context: &Arc<ConnContext>,
     endpoint: &Arc<Endpoint>,
@@ -50,9 +48,6 @@ pub(crate) async fn tunnel(
     request: Request<InboundBody>,
 ) -> Result<Response<Incoming>, UpstreamError> {
     let core = &context.core;
-    if core.tasks.running(Kind::Tunnel) >= TUNNELS_MAX {
-        return Err(UpstreamError::PoolFull);
-    }
     let io = tokio::time::timeout(timeouts.connect, endpoint.target().connect())
         .await
         .map_err(|_| UpstreamError::ConnectTimeout)?
@@ -69,7 +64,7 @@ pub(crate) async fn tunnel(
         .await
         .map_err(|_| UpstreamError::FirstByteTimeout)?
         .map_err(UpstreamError::Answer)?;
-    endpoint.answered(response.status(), core.clock.now());
+    endpoint.answered(response.status(), || core.clock.now());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let service = hyper::upgrade::on(&mut response);
         core.tasks.spawn(Kind::Tunnel, join(Arc::clone(context), client, service));

@@ -1,14 +1,12 @@
 //! `Plimsoll-Client` as an RFC 9651 dictionary.
 
 use std::borrow::Cow;
-use std::convert::Infallible;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use plimsoll_telemetry::Platform;
-use sfv::visitor::{DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor};
-use sfv::{BareItemFromInput, KeyRef, Parser};
 
 use super::draft::{Draft, FIELDS};
+use super::structured::{self, Malformed};
 use super::{AppState, ClientContext, Field, PLIMSOLL_CLIENT};
 
 /// The longest field that is read, in bytes, all lines together.
@@ -16,17 +14,11 @@ const DICTIONARY_BYTES_MAX: usize = 1024;
 
 /// Reads the field into the draft. A field that does not parse as a whole says nothing (RFC 9651
 /// §4.2).
-pub(super) fn read<'h>(headers: &'h HeaderMap, draft: &mut Draft<'h>) {
-    let mut lines = headers.get_all(PLIMSOLL_CLIENT).iter();
-    let Some(first) = lines.next() else {
-        return;
-    };
-    if lines.next().is_some() {
-        return read_lines(headers, draft);
-    }
-    if first.len() <= DICTIONARY_BYTES_MAX
-        && let Ok(entries) =
-            Parser::new(first.as_bytes()).parse_dictionary_with_visitor(Entries::default())
+pub(super) fn read<'h>(line: Option<&'h HeaderValue>, draft: &mut Draft<'h>) {
+    if let Some(line) = line
+        && line.len() <= DICTIONARY_BYTES_MAX
+        && let Ok(text) = std::str::from_utf8(line.as_bytes())
+        && let Ok(entries) = Entries::read(text)
     {
         entries.offer_to(draft);
     }
@@ -34,23 +26,25 @@ pub(super) fn read<'h>(headers: &'h HeaderMap, draft: &mut Draft<'h>) {
 
 /// Several lines are one dictionary (RFC 9651 §4.2); rare enough to pay for copies.
 #[cold]
-fn read_lines(headers: &HeaderMap, draft: &mut Draft<'_>) {
-    let mut joined = Vec::new();
-    for line in headers.get_all(PLIMSOLL_CLIENT) {
+pub(super) fn read_lines(headers: &HeaderMap, draft: &mut Draft<'_>) {
+    let mut joined = String::new();
+    for line in headers.get_all(PLIMSOLL_CLIENT).iter().map(HeaderValue::to_str) {
+        let Ok(line) = line else { return };
         if joined.len() + line.len() > DICTIONARY_BYTES_MAX {
             return;
         }
         if !joined.is_empty() {
-            joined.extend_from_slice(b", ");
+            joined.push_str(", ");
         }
-        joined.extend_from_slice(line.as_bytes());
+        joined.push_str(line);
     }
-    if let Ok(entries) = Parser::new(&joined).parse_dictionary_with_visitor(Entries::default()) {
+    if let Ok(entries) = Entries::read(&joined) {
         entries.into_owned().offer_to(draft);
     }
 }
 
-/// The entries known by name, the last of each kept, as RFC 9651 §4.2.2 wants.
+/// The entries known by name, the last of each kept, as RFC 9651 §4.2.2 wants. A version may come
+/// as a string, a token or a number: apps are not written by people who read RFC 9651.
 #[derive(Default)]
 struct Entries<'h> {
     platform: Option<Cow<'h, str>>,
@@ -59,15 +53,29 @@ struct Entries<'h> {
 }
 
 impl<'h> Entries<'h> {
-    fn slot(&mut self, key: &str) -> Option<&mut Option<Cow<'h, str>>> {
-        Some(match key {
-            "platform" => &mut self.platform,
-            "state" => &mut self.state,
-            _ => {
-                let field = FIELDS.into_iter().find(|field| key_of(*field) == key)?;
-                &mut self.values[field as usize]
+    fn read(text: &'h str) -> Result<Self, Malformed> {
+        let mut entries = Self::default();
+        structured::read(text, |key, value| {
+            if let Some(slot) = entries.slot(key) {
+                *slot = value;
             }
-        })
+        })?;
+        Ok(entries)
+    }
+
+    fn slot(&mut self, key: &str) -> Option<&mut Option<Cow<'h, str>>> {
+        let field = match key {
+            "platform" => return Some(&mut self.platform),
+            "state" => return Some(&mut self.state),
+            "version" => Field::Version,
+            "build" => Field::Build,
+            "os" => Field::Os,
+            "model" => Field::Model,
+            "network" => Field::Network,
+            "installation" => Field::Installation,
+            _ => return None,
+        };
+        Some(&mut self.values[field as usize])
     }
 
     fn offer_to(self, draft: &mut Draft<'h>) {
@@ -102,51 +110,6 @@ fn key_of(field: Field) -> &'static str {
         Field::Model => "model",
         Field::Network => "network",
         Field::Installation => "installation",
-    }
-}
-
-impl<'de> DictionaryVisitor<'de> for Entries<'de> {
-    type Out = Self;
-    type Error = Infallible;
-
-    fn entry(&mut self, key: &'de KeyRef) -> Result<impl EntryVisitor<'de>, Infallible> {
-        Ok(self.slot(key.as_str()).map(Slot))
-    }
-
-    fn finish(self) -> Result<Self, Infallible> {
-        Ok(self)
-    }
-}
-
-struct Slot<'s, 'h>(&'s mut Option<Cow<'h, str>>);
-
-impl<'de> EntryVisitor<'de> for Slot<'_, 'de> {
-    type Error = Infallible;
-
-    fn item(self) -> Result<impl ItemVisitor<'de>, Infallible> {
-        Ok(|item: BareItemFromInput<'de>| {
-            *self.0 = text_of(item);
-            Ok::<_, Infallible>(Ignored)
-        })
-    }
-
-    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, Infallible> {
-        *self.0 = None;
-        Ok(Ignored)
-    }
-}
-
-/// A version may come as a string, a token or a number: apps are not written by people who read
-/// RFC 9651.
-fn text_of(item: BareItemFromInput<'_>) -> Option<Cow<'_, str>> {
-    match item {
-        BareItemFromInput::String(Cow::Borrowed(text)) => Some(Cow::Borrowed(text.as_str())),
-        BareItemFromInput::String(Cow::Owned(text)) => Some(Cow::Owned(text.as_str().to_owned())),
-        BareItemFromInput::Token(token) => Some(Cow::Borrowed(token.as_str())),
-        BareItemFromInput::Integer(number) => Some(Cow::Owned(number.to_string())),
-        BareItemFromInput::Decimal(number) => Some(Cow::Owned(number.to_string())),
-        BareItemFromInput::DisplayString(text) => Some(text),
-        _ => None,
     }
 }
 

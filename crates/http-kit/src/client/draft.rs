@@ -23,7 +23,7 @@ impl<'h> Draft<'h> {
         let slot = &mut self.values[field as usize];
         if slot.is_none() {
             let value = value.into();
-            let text = value.trim();
+            let text = trimmed(&value);
             if !text.is_empty() && !text.eq_ignore_ascii_case(UNKNOWN) {
                 *slot = Some(value);
             }
@@ -59,10 +59,11 @@ impl<'h> Draft<'h> {
         );
         for field in FIELDS {
             if let Some(value) = &self.values[field as usize] {
+                let value = trimmed(value);
                 match field {
-                    Field::Installation => push_installation(&mut text, value.trim()),
-                    Field::Network => push_clean(&mut text, value.trim(), true),
-                    _ => push_clean(&mut text, value.trim(), false),
+                    Field::Installation => push_installation(&mut text, value),
+                    Field::Network => push_clean(&mut text, value, true),
+                    _ => push_clean(&mut text, value, false),
                 }
             }
             ends[field as usize] = u16::try_from(text.len()).unwrap_or(u16::MAX);
@@ -95,13 +96,39 @@ fn push_clean(out: &mut String, value: &str, lower: bool) {
 }
 
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b' ' | b'.' | b',' | b'_' | b'-' | b'+' | b'(' | b')' | b'/' | b':')
+    CLASSES[usize::from(byte)] & PLAIN != 0
+}
+
+const PLAIN: u8 = 1;
+const INSTALLATION: u8 = 2;
+
+/// What values and installations may hold. Looked up, because it is asked of every byte of them.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0u8;
+    while byte.is_ascii() {
+        let common = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':');
+        if common || matches!(byte, b' ' | b',' | b'+' | b'(' | b')' | b'/') {
+            classes[byte as usize] |= PLAIN;
+        }
+        if common || byte == b'~' {
+            classes[byte as usize] |= INSTALLATION;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+/// The text without the white space around it, which it hardly ever has.
+pub(super) fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
+    }
 }
 
 fn push_installation(out: &mut String, value: &str) {
-    let plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':' | b'~');
+    let plain = |byte: u8| CLASSES[usize::from(byte)] & INSTALLATION != 0;
     if value.len() <= INSTALLATION_BYTES_MAX && value.bytes().all(plain) {
         out.push_str(value);
     }

@@ -14,7 +14,7 @@ fn read_with(rules: &ClientRules, pairs: &[(&str, &str)]) -> ClientContext {
         let name: HeaderName = name.parse().unwrap();
         headers.append(name, HeaderValue::from_str(value).unwrap());
     }
-    rules.read(&headers)
+    rules.read(&headers, &Fields::of(&headers))
 }
 
 /// platform, version, build, os, model
@@ -193,7 +193,7 @@ proptest! {
                 headers.insert(name, value);
             }
         }
-        let context = ClientRules::default().read(&headers);
+        let context = ClientRules::default().read(&headers, &Fields::of(&headers));
         let (_, version, build, os, model) = told(&context);
         for value in [version, build, os, model, context.network()] {
             prop_assert!((1..=VALUE_BYTES_MAX).contains(&value.len()));
@@ -213,7 +213,7 @@ proptest! {
         let agent: String = parts.concat();
         let mut headers = HeaderMap::new();
         headers.insert(http::header::USER_AGENT, HeaderValue::from_str(&agent).unwrap());
-        let context = ClientRules::default().read(&headers);
+        let context = ClientRules::default().read(&headers, &Fields::of(&headers));
         prop_assert!(context.os().len() <= VALUE_BYTES_MAX);
     }
 

@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Version};
 
-use super::{Refusal, Scan, Upgrade, names};
+use super::{Fields, Refusal, Upgrade, names};
 use crate::codes::Code;
 
 /// The most options that the `Connection` fields of one message may list.
@@ -18,10 +18,10 @@ pub(super) struct Connection {
 pub(super) fn of_request(
     version: Version,
     headers: &HeaderMap,
-    scan: &Scan,
+    fields: &Fields<'_>,
 ) -> Result<Connection, Refusal> {
     let mut found = Connection::default();
-    if scan.connections == 0 {
+    if fields.connection.count() == 0 {
         return Ok(found);
     }
     if version >= Version::HTTP_2 {
@@ -52,8 +52,8 @@ pub(super) fn of_request(
 impl Connection {
     /// The protocol asked for. A lone `Upgrade` without the connection option is for some other
     /// hop and means nothing.
-    pub(super) fn upgrade(self, headers: &HeaderMap, scan: &Scan) -> Option<Upgrade> {
-        if !self.wants_upgrade || scan.upgrades == 0 {
+    pub(super) fn upgrade(self, headers: &HeaderMap, fields: &Fields<'_>) -> Option<Upgrade> {
+        if !self.wants_upgrade || fields.upgrade.count() == 0 {
             return None;
         }
         let mut wanted = None;

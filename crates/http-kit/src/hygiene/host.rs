@@ -4,22 +4,17 @@ use http::header::HOST;
 use http::uri::Scheme;
 use http::{HeaderMap, Uri, Version};
 
-use super::Refusal;
+use super::{Lines, Refusal};
 use crate::codes::Code;
 
 /// The longest name that DNS allows, in text form.
 const NAME_BYTES_MAX: usize = 253;
 
-pub(super) fn check(
-    uri: &Uri,
-    version: Version,
-    headers: &HeaderMap,
-    hosts: u8,
-) -> Result<(), Refusal> {
-    if hosts > 1 {
+pub(super) fn check(uri: &Uri, version: Version, host: Lines<'_>) -> Result<(), Refusal> {
+    if host.count() > 1 {
         return refuse("Host must be sent once.");
     }
-    let host = headers.get(HOST);
+    let host = host.first();
     if let Some(host) = host
         && !check_host(host.as_bytes())
     {
@@ -78,14 +73,28 @@ pub fn check_host(host: &[u8]) -> bool {
 }
 
 fn is_name(name: &[u8]) -> bool {
+    // As if a dot stood before it: neither a first dot nor two in a row.
+    let mut before = b'.';
     !name.is_empty()
         && name.len() <= NAME_BYTES_MAX
-        && name[0] != b'.'
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
-        && !name.windows(2).any(|pair| pair == b"..")
+        && name.iter().all(|byte| {
+            let good = NAME[usize::from(*byte)] && (*byte != b'.' || before != b'.');
+            before = *byte;
+            good
+        })
 }
+
+/// What a name may hold.
+const NAME: [bool; 256] = {
+    let mut name = [false; 256];
+    let mut byte = 0u8;
+    while byte.is_ascii() {
+        name[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    name
+};
 
 fn is_ipv6(address: &[u8]) -> bool {
     std::str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())

@@ -4,9 +4,9 @@ use http::header::{CONNECTION, TE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::RequestFacts;
 use super::connection::{OPTION_BYTES_MAX, OPTIONS_MAX, lower_token, options};
 use super::names::{self, Kind};
+use super::{RequestFacts, ResponseFacts};
 
 type Names = SmallVec<[HeaderName; 8]>;
 
@@ -21,26 +21,10 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 ///
 /// `TE: trailers` stays, as exactly that: gRPC needs it. `Host` and `Content-Length` stay.
 pub fn strip_request(headers: &mut HeaderMap, facts: &RequestFacts) {
-    if !facts.must_strip {
-        return;
+    if facts.doomed.contains(&CONNECTION) {
+        remove(headers, &nominated(headers));
     }
-    let mut doomed = nominated(headers);
-    for name in headers.keys() {
-        match names::classify(name.as_str()) {
-            Kind::Plain | Kind::Host | Kind::ContentLength | Kind::Authorization => {}
-            Kind::Connection
-            | Kind::TransferEncoding
-            | Kind::Upgrade
-            | Kind::Te
-            | Kind::Expect
-            | Kind::HopByHop
-            | Kind::Forwarding
-            | Kind::Identity
-            | Kind::Own
-            | Kind::Disguised => doomed.push(name.clone()),
-        }
-    }
-    remove(headers, doomed);
+    remove(headers, &facts.doomed);
     if facts.te_trailers {
         headers.insert(TE, TRAILERS);
     }
@@ -49,13 +33,13 @@ pub fn strip_request(headers: &mut HeaderMap, facts: &RequestFacts) {
 /// Takes out of a service's answer what `Connection` names and the fields of one connection. A
 /// `Connection` that names a field every recipient needs, such as `Content-Type`, is not obeyed in
 /// that.
-pub fn strip_response(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+pub fn strip_response(headers: &mut HeaderMap, facts: &ResponseFacts) {
+    if !facts.is_for_this_connection {
         return;
     }
     let mut doomed = nominated(headers);
     doomed.extend(headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned());
-    remove(headers, doomed);
+    remove(headers, &doomed);
 }
 
 /// Takes out of a trailer section every field that frames, routes, authenticates or identifies
@@ -66,10 +50,10 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
         names::classify(name.as_str()) != Kind::Plain || names::is_protected(name.as_str())
     };
     let doomed: Names = trailers.keys().filter(|name| refused(name)).cloned().collect();
-    remove(trailers, doomed);
+    remove(trailers, &doomed);
 }
 
-fn is_hop_by_hop(name: &str) -> bool {
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'c') => name == "connection",
         Some(b'h') => name == "http2-settings",
@@ -101,7 +85,7 @@ fn nominated(headers: &HeaderMap) -> Names {
     found
 }
 
-fn remove(headers: &mut HeaderMap, doomed: Names) {
+fn remove(headers: &mut HeaderMap, doomed: &[HeaderName]) {
     for name in doomed {
         headers.remove(name);
     }

@@ -22,7 +22,8 @@ fn look(method: &str, target: &str, version: Version, pairs: &[(&str, &str)]) ->
     if uri.authority().is_none() && !headers.contains_key(HOST) {
         headers.insert(HOST, HeaderValue::from_static("shop.example"));
     }
-    check_request(&method.parse().unwrap(), &uri, version, &headers, &BOUNDS)
+    let fields = Fields::of(&headers);
+    check_request(&method.parse().unwrap(), &uri, version, &headers, &fields, &BOUNDS)
         .map_err(|refusal| refusal.code)
 }
 
@@ -146,7 +147,9 @@ fn an_upgrade_needs_its_connection_option_and_no_body() {
 fn sizes_expectations_and_credentials_have_rules() {
     let bounds = Bounds { headers_max: 3, header_bytes_max: 64 };
     let check = |pairs: &[(&str, &str)]| {
-        check_request(&Method::GET, &Uri::from_static("/"), Version::HTTP_11, &map(pairs), &bounds)
+        let (uri, headers) = (Uri::from_static("/"), map(pairs));
+        let fields = Fields::of(&headers);
+        check_request(&Method::GET, &uri, Version::HTTP_11, &headers, &fields, &bounds)
             .map(|facts| facts.expects_continue)
             .map_err(|refusal| refusal.code)
     };
@@ -167,7 +170,10 @@ fn sizes_expectations_and_credentials_have_rules() {
 fn stripped(pairs: &[(&str, &str)]) -> Vec<String> {
     let mut headers = map(&[&[("host", "a")], pairs].concat());
     let uri = Uri::from_static("/");
-    let facts = check_request(&Method::GET, &uri, Version::HTTP_11, &headers, &BOUNDS).unwrap();
+    let fields = Fields::of(&headers);
+    let version = Version::HTTP_11;
+    let facts = check_request(&Method::GET, &uri, version, &headers, &fields, &BOUNDS).unwrap();
+    drop(fields);
     strip_request(&mut headers, &facts);
     let mut left: Vec<_> =
         headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
@@ -226,7 +232,8 @@ fn an_answer_loses_the_fields_of_its_connection_only() {
         ("trailer", "x"),
         ("via", "1.1 x"),
     ]);
-    strip_response(&mut headers);
+    let facts = ResponseFacts::of(&headers);
+    strip_response(&mut headers, &facts);
     let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
     left.sort_unstable();
     assert_eq!(left, ["content-type", "set-cookie", "trailer", "via"]);

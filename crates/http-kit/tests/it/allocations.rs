@@ -6,7 +6,9 @@ use std::cell::Cell;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use plimsoll_http_kit::client::ClientRules;
 use plimsoll_http_kit::forwarded::{Peer, Scheme, TrustedProxies};
-use plimsoll_http_kit::hygiene::{Bounds, check_path, check_request, strip_response};
+use plimsoll_http_kit::hygiene::{
+    Bounds, Fields, ResponseFacts, check_path, check_request, strip_response,
+};
 use plimsoll_http_kit::request_id::Id;
 
 struct Counting;
@@ -72,10 +74,11 @@ fn looking_at_a_request_allocates_nothing() {
     let uri = Uri::from_static("/v1.2/orders/4711/items?limit=20");
     let bounds = Bounds { headers_max: 100, header_bytes_max: 32 * 1024 };
     let count = allocations(|| {
-        let checked = check_request(&Method::POST, &uri, Version::HTTP_11, &headers, &bounds);
+        let (fields, version) = (Fields::of(&headers), Version::HTTP_11);
+        let checked = check_request(&Method::POST, &uri, version, &headers, &fields, &bounds);
         assert!(checked.is_ok());
         assert!(check_path("/a/%2Fb/../c").is_err());
-        assert!(Id::from_headers(&headers).is_some());
+        assert!(Id::from_fields(&fields).is_some());
     });
     assert_eq!(count, 0);
 }
@@ -92,8 +95,10 @@ fn a_stranger_and_an_unknown_client_cost_no_allocation() {
     let count = allocations(|| {
         let client = peer.client(&headers, &trusted);
         assert_eq!(client.address, peer.address());
-        assert_eq!(rules.read(&headers).version(), "unknown");
-        strip_response(&mut answer);
+        let fields = Fields::of(&headers);
+        assert_eq!(rules.read(&headers, &fields).version(), "unknown");
+        let facts = ResponseFacts::of(&answer);
+        strip_response(&mut answer, &facts);
     });
     assert_eq!(count, 0);
 }
@@ -102,7 +107,8 @@ fn a_stranger_and_an_unknown_client_cost_no_allocation() {
 fn a_known_client_costs_one_allocation() {
     let headers = typical();
     let rules = ClientRules::default();
-    let count = allocations(|| assert_eq!(rules.read(&headers).build(), "412"));
+    let fields = Fields::of(&headers);
+    let count = allocations(|| assert_eq!(rules.read(&headers, &fields).build(), "412"));
     // The text is written into a buffer that may be larger, and then cut to size.
     assert!(count <= 2, "{count}");
 }

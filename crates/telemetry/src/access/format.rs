@@ -1,55 +1,57 @@
 //! One entry as a line.
 
 use std::io::Write;
+use std::net::IpAddr;
 
 use super::AccessEntry;
 use crate::label::floor_char_boundary;
+use crate::trace::hex_pairs;
 
 /// The longest path written, in bytes.
 const PATH_BYTES_MAX: usize = 2_048;
 /// The longest of any other text written, in bytes.
 const TEXT_BYTES_MAX: usize = 256;
 
-/// Appends the entry as one JSON object and a newline.
+/// Appends the entry as one JSON object and a newline. Keys stand here with all that surrounds
+/// them, so that each is one copy.
 pub(super) fn json(entry: &AccessEntry<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"time\":\"");
     rfc3339(entry.time_unix_ms, out);
-    out.push(b'"');
-    text(out, "request_id", entry.request_id);
-    member(out, "trace_id");
-    out.push(b'"');
+    text(out, b"\",\"request_id\":\"", entry.request_id);
+    out.extend_from_slice(b",\"trace_id\":\"");
     out.extend_from_slice(&entry.trace_id.hex());
-    out.push(b'"');
-    text(out, "method", entry.method);
-    member(out, "path");
-    quoted(entry.path_only(), PATH_BYTES_MAX, out);
-    text(out, "protocol", entry.protocol);
-    for (name, value) in [
-        ("service", entry.service),
-        ("operation", entry.operation),
-        ("release", entry.release),
-        ("problem", entry.problem.unwrap_or_default()),
-    ] {
+    text(out, b"\",\"method\":\"", entry.method);
+    out.extend_from_slice(b",\"path\":\"");
+    escaped(entry.path_only(), PATH_BYTES_MAX, out);
+    text(out, b"\",\"protocol\":\"", entry.protocol);
+    let optional: [(&[u8], &str); 4] = [
+        (b",\"service\":\"", entry.service),
+        (b",\"operation\":\"", entry.operation),
+        (b",\"release\":\"", entry.release),
+        (b",\"problem\":\"", entry.problem.unwrap_or_default()),
+    ];
+    for (key, value) in optional {
         if !value.is_empty() {
-            text(out, name, value);
+            text(out, key, value);
         }
     }
-    number(out, "status", u64::from(entry.status));
-    number(out, "latency_us", entry.latency_us);
+    number(out, b",\"status\":", u64::from(entry.status));
+    number(out, b",\"latency_us\":", entry.latency_us);
     if let Some(upstream) = entry.upstream_latency_us {
-        number(out, "upstream_latency_us", upstream);
+        number(out, b",\"upstream_latency_us\":", upstream);
     }
-    number(out, "bytes_in", entry.bytes_in);
-    number(out, "bytes_out", entry.bytes_out);
-    member(out, "client_ip");
-    put(out, format_args!("\"{}\"", entry.client_ip));
-    text(out, "platform", entry.platform.as_str());
+    number(out, b",\"bytes_in\":", entry.bytes_in);
+    number(out, b",\"bytes_out\":", entry.bytes_out);
+    out.extend_from_slice(b",\"client_ip\":\"");
+    address(entry.client_ip, out);
+    text(out, b"\",\"platform\":\"", entry.platform.as_str());
     if !entry.app_version.is_empty() {
-        text(out, "app_version", entry.app_version);
+        text(out, b",\"app_version\":\"", entry.app_version);
     }
     if let Some(caller) = entry.caller {
-        member(out, "caller");
-        put(out, format_args!("\"{caller:016x}\""));
+        out.extend_from_slice(b",\"caller\":\"");
+        out.extend_from_slice(hex_pairs(&caller.to_be_bytes()).as_flattened());
+        out.push(b'"');
     }
     out.extend_from_slice(b"}\n");
 }
@@ -92,27 +94,21 @@ fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     out.write_fmt(arguments).unwrap_or_default();
 }
 
-fn member(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
+/// A text after its key, which ends in a quote.
+fn text(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    out.extend_from_slice(key);
+    escaped(value, TEXT_BYTES_MAX, out);
+    out.push(b'"');
 }
 
-fn text(out: &mut Vec<u8>, name: &str, value: &str) {
-    member(out, name);
-    quoted(value, TEXT_BYTES_MAX, out);
-}
-
-fn number(out: &mut Vec<u8>, name: &str, value: u64) {
-    member(out, name);
+fn number(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.extend_from_slice(key);
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-fn quoted(value: &str, max: usize, out: &mut Vec<u8>) {
-    out.push(b'"');
+fn escaped(value: &str, max: usize, out: &mut Vec<u8>) {
     let (kept, cut) = bounded(value, max);
-    let plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
-    if kept.bytes().all(plain) {
+    if is_plain(kept.as_bytes()) {
         out.extend_from_slice(kept.as_bytes());
     } else {
         for c in kept.chars() {
@@ -130,7 +126,25 @@ fn quoted(value: &str, max: usize, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(cut.as_bytes());
-    out.push(b'"');
+}
+
+/// Whether a text stands in JSON as it is: printable ASCII without `"` and `\`. Eight bytes at a
+/// time, because it is asked of every text of every line.
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    words.iter().all(|word| is_plain_word(*word)) && is_plain_word(last)
+}
+
+fn is_plain_word(word: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_ne_bytes(word);
+    // The high bit of a byte that is less than the bound is set; the other bits mean nothing.
+    let less = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGH;
+    let has = |byte: u8| less(word ^ (ONES * u64::from(byte)), 1);
+    (less(word, b' ') | has(b'"') | has(b'\\') | has(0x7f) | (word & HIGH)) == 0
 }
 
 /// Text for a terminal: what could move the cursor or turn the direction is spelt out.
@@ -171,30 +185,41 @@ fn rfc3339(unix_ms: u64, out: &mut Vec<u8>) {
     let day = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let fields = [
-        (year, 4, b'-'),
-        (month, 2, b'-'),
-        (day, 2, b'T'),
-        (of_day / 3_600, 2, b':'),
-        (of_day / 60 % 60, 2, b':'),
-        (of_day % 60, 2, b'.'),
-        (ms, 3, b'Z'),
-    ];
-    for (value, width, end) in fields {
-        digits(value, width, out);
-        out.push(end);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut put = |at: usize, two: u64| {
+        text[at] = b'0' + (two / 10 % 10) as u8;
+        text[at + 1] = b'0' + (two % 10) as u8;
+    };
+    put(0, year / 100);
+    put(2, year % 100);
+    put(5, month);
+    put(8, day);
+    put(11, of_day / 3_600);
+    put(14, of_day / 60 % 60);
+    put(17, of_day % 60);
+    put(20, ms / 10);
+    text[22] = b'0' + (ms % 10) as u8;
+    if year >= 10_000 {
+        // ISO 8601 would want a sign before it; no clock gets there.
+        out.extend_from_slice(itoa::Buffer::new().format(year / 10_000).as_bytes());
     }
+    out.extend_from_slice(&text);
 }
 
-fn digits(mut value: u64, width: usize, out: &mut Vec<u8>) {
-    let mut text = [b'0'; 20];
-    let mut at = text.len();
-    while value > 0 && at > 0 {
-        at -= 1;
-        text[at] = b'0' + (value % 10) as u8;
-        value /= 10;
+/// An IPv4 address without the machinery of formatting, which costs more than all of a line's
+/// other members.
+fn address(ip: IpAddr, out: &mut Vec<u8>) {
+    match ip {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(ip) => put(out, format_args!("{ip}")),
     }
-    out.extend_from_slice(&text[at.min(text.len() - width)..]);
 }
 
 #[cfg(test)]
@@ -283,6 +308,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_word_search_agrees_with_the_plain_one(
+            text in prop::collection::vec(any::<u8>(), 0..20), ascii in "[ -~]{0,20}",
+        ) {
+            for text in [&text[..], ascii.as_bytes()] {
+                let plain = |byte: &u8| {
+                    (0x20..0x7f).contains(byte) && *byte != b'"' && *byte != b'\\'
+                };
+                prop_assert_eq!(is_plain(text), text.iter().all(plain));
+            }
+        }
+
         #[test]
         fn any_entry_is_one_line_of_json(
             path in any::<String>(), agent in any::<String>(), time in any::<u64>(),

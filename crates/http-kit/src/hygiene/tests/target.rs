@@ -152,7 +152,7 @@ fn hosts_are_counted_by_version() {
             headers.append(HOST, HeaderValue::from_str(host).unwrap());
         }
         let uri: Uri = target.parse().unwrap();
-        check_request(&Method::GET, &uri, version, &headers, &BOUNDS)
+        check_request(&Method::GET, &uri, version, &headers, &Fields::of(&headers), &BOUNDS)
             .map(|_| host_of(&uri, &headers).map(str::to_owned))
             .map_err(|refusal| refusal.code)
     };

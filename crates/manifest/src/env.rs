@@ -62,6 +62,13 @@ impl Secret {
     }
 }
 
+impl From<String> for Secret {
+    /// For what came by another way than the environment, such as a prompt.
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(hidden)")

@@ -26,6 +26,15 @@ pub fn test_origin() -> io::Result<PathBuf> {
     find("PLIMSOLL_TEST_ORIGIN", "plimsoll-test-origin", "plimsoll-testkit")
 }
 
+/// The keeper of the tests' Postgres: the file named by `PLIMSOLL_TEST_POSTGRES`, else the one
+/// beside the running test, which is built when it is not there.
+///
+/// # Errors
+/// When it is not there and cannot be built.
+pub fn test_postgres() -> io::Result<PathBuf> {
+    find("PLIMSOLL_TEST_POSTGRES", "plimsoll-test-postgres", "plimsoll-testkit")
+}
+
 fn find(variable: &str, name: &str, package: &str) -> io::Result<PathBuf> {
     if let Some(path) = variable_value(variable).map(PathBuf::from) {
         return path.is_file().then_some(path.clone()).ok_or_else(|| {

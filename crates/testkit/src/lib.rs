@@ -11,6 +11,7 @@
 //!   with the origin's log by id and whole body.
 //! - [`Plimsoll`]: the built binary as a running process.
 //! - [`TestIssuer`]: tokens and key sets, good and bad.
+//! - [`database`]: a real Postgres database for each test, in milliseconds.
 //!
 //! It is a development dependency only, and nothing in it is meant to be fast, except the two
 //! programs of the benchmarks.
@@ -18,6 +19,7 @@
 pub mod binary;
 mod body;
 mod client;
+pub mod database;
 pub mod judge;
 pub mod load;
 mod log;

@@ -1,0 +1,2 @@
+-- no-transaction
+create index concurrently plants_by_name on garden.plants (name);

@@ -16,7 +16,7 @@ use crate::sign::hex;
 const FILE_BYTES_MAX: u64 = 16 * 1024;
 const DRAFT: &str = ".draft-";
 
-pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> KeyringError {
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> KeyringError + use<> {
     let path = path.to_owned();
     move |source| KeyringError::Io { path: path.clone(), source }
 }

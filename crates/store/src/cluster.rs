@@ -29,8 +29,10 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{oneshot, watch};
 
 pub use self::binaries::{Binaries, BinarySearch};
+pub(crate) use self::binaries::{clean_command, install_command};
 pub use self::error::ClusterError;
 use self::layout::{Layout, socket_in};
+pub(crate) use self::log::quote;
 use self::supervisor::{EVENTS_MAX, Event, Supervisor, Terms, places};
 use crate::connect::Local;
 
@@ -198,6 +200,10 @@ impl Cluster {
         drop(self.thread.take());
     }
 
+    pub(crate) fn local(&self) -> &Local {
+        &self.local
+    }
+
     fn tell_to_stop(&self) {
         if self.commands.send(Event::Stop).is_err() {
             tracing::debug!("the private database has ended already");
@@ -222,6 +228,10 @@ pub struct RunningCluster {
 }
 
 impl RunningCluster {
+    pub(crate) fn local(&self) -> &Local {
+        &self.local
+    }
+
     /// How `role` connects to `database`.
     #[must_use]
     pub fn connect_options(&self, role: &str, database: &str) -> PgConnectOptions {

@@ -58,6 +58,16 @@ impl Local {
     }
 }
 
+/// Options whose password does not show: sqlx's own `Debug` prints it.
+#[derive(Clone)]
+pub(crate) struct Hidden(pub(crate) PgConnectOptions);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PgConnectOptions(hidden)")
+    }
+}
+
 /// Our name in `pg_stat_activity`, and no statement in any log: they may hold what is personal.
 pub(crate) fn quiet(options: PgConnectOptions) -> PgConnectOptions {
     options.application_name("plimsoll").disable_statement_logging()

@@ -4,19 +4,26 @@
 //! - [`cluster`]: the private Postgres that needs no installing by hand; started, watched, started
 //!   again and stopped by us, over the binaries found on the machine.
 //! - [`migrate`]: each room's migrations in its own schema, under one lock, then its grants.
+//! - [`lint`]: what a migration may not do while the release before it still runs.
+//! - [`backup`]: one file with everything, and the way back.
 //!
 //! It never knows what the data means: each room brings its own schema, migrations and queries.
 //! It never reads a secret from a manifest, and no error of it shows a password.
 
+pub mod backup;
 pub mod cluster;
 mod connect;
 mod error;
+mod facts;
+pub mod lint;
 mod migrate;
 mod monitor;
+mod sql_text;
 mod store;
 
 pub use connect::{DATABASE, OWNER_ROLE, RUNTIME_ROLE, SERVER_MAJOR_MIN, SUPERUSER_ROLE};
 pub use error::StoreError;
+pub use facts::{Fact, Weight};
 pub use migrate::{MigrateError, Migrated, MigratedRoom, migrate};
 pub use sqlx::PgPool;
 pub use store::{Store, StoreOptions, StoreState};

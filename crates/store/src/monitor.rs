@@ -22,6 +22,8 @@ use crate::store::StoreState;
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long an answer may take before the database counts as down.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long the supervisor may take to say why the connection broke.
+const CAUSE_WITHIN: Duration = Duration::from_millis(500);
 /// Before the second attempt to connect; each further waits twice as long …
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// … up to this.
@@ -162,14 +164,26 @@ impl Monitor {
             } else {
                 sleep(ASK_EVERY).await;
             }
-            match timeout(ANSWER_WITHIN, connection.ping()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return format!("{}: {error}", self.place()),
-                Err(_) => {
-                    let within = ANSWER_WITHIN.as_secs();
-                    return format!("{}: no answer within {within} s", self.place());
-                }
-            }
+            let said = match timeout(ANSWER_WITHIN, connection.ping()).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {} s", ANSWER_WITHIN.as_secs()),
+            };
+            return match self.cause().await {
+                Some(why) => why,
+                None => format!("{}: {said}", self.place()),
+            };
+        }
+    }
+
+    /// What the supervisor of a private database knows; it hears of a death a little after the
+    /// connection broke.
+    async fn cause(&mut self) -> Option<String> {
+        let Source::Private { cluster } = &mut self.source else { return None };
+        let down = cluster.wait_for(|state| matches!(state, ClusterState::Down { .. }));
+        match &*timeout(CAUSE_WITHIN, down).await.ok()?.ok()? {
+            ClusterState::Down { why } => Some(why.clone()),
+            _ => None,
         }
     }
 

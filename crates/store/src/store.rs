@@ -14,8 +14,9 @@ use tokio::task::JoinHandle;
 
 use crate::Room;
 use crate::cluster::{BinarySearch, Cluster, ClusterOptions};
-use crate::connect::{DATABASE, OWNER_ROLE, RUNTIME_ROLE, owner_pool, quiet, runtime_pool};
+use crate::connect::{DATABASE, Hidden, OWNER_ROLE, RUNTIME_ROLE, owner_pool, quiet, runtime_pool};
 use crate::error::StoreError;
+use crate::facts::{self, Fact, Weight};
 use crate::migrate::{Migrated, migrate};
 use crate::monitor::{Monitor, Source};
 
@@ -65,6 +66,8 @@ pub struct Store {
     migrated: watch::Receiver<Option<Migrated>>,
     cluster: Option<Arc<Mutex<Option<Cluster>>>>,
     monitor: JoinHandle<()>,
+    runtime: Hidden,
+    data_dir: PathBuf,
 }
 
 impl Store {
@@ -100,7 +103,7 @@ impl Store {
         let (pool, owner_pool) = (runtime_pool(runtime.clone()), owner_pool(owner));
         let (migrated, seen) = watch::channel(None);
         let monitor = Monitor {
-            options: runtime,
+            options: runtime.clone(),
             owner: owner_pool.clone(),
             rooms: options.rooms.clone(),
             single_role,
@@ -117,6 +120,8 @@ impl Store {
             migrated: seen,
             cluster: None,
             monitor,
+            runtime: Hidden(runtime),
+            data_dir: options.data_dir.clone(),
         })
     }
 
@@ -139,13 +144,15 @@ impl Store {
         };
         let (state, monitor) = monitor.start(&options.control, StoreState::Ready);
         Ok(Self {
-            pool: runtime_pool(runtime),
+            pool: runtime_pool(runtime.clone()),
             owner,
             single_role: false,
             state,
             migrated: seen,
             cluster: Some(Arc::new(Mutex::new(Some(cluster)))),
             monitor,
+            runtime: Hidden(runtime),
+            data_dir: options.data_dir,
         })
     }
 
@@ -192,6 +199,18 @@ impl Store {
         self.cluster.as_ref()?.lock().await.as_ref()?.postmaster()
     }
 
+    /// What is so about the database and the place of its data, and what to do where it is weak:
+    /// for `plimsoll doctor`. Takes at most some seconds.
+    pub async fn facts(&self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        if let StoreState::Down { why, .. } = &*self.state.borrow() {
+            facts.push(Fact::new(Weight::Bad, format!("The database is down: {why}.")));
+        }
+        facts.extend(facts::of_server(&self.runtime.0, self.single_role).await);
+        facts.extend(facts::of_place(&self.data_dir));
+        facts
+    }
+
     /// Closes the connections and stops the private cluster. Returns when both are done.
     pub async fn close(&self) {
         self.monitor.abort();
@@ -211,7 +230,7 @@ impl Drop for Store {
     }
 }
 
-fn parse(variable: &'static str, url: &Secret) -> Result<PgConnectOptions, StoreError> {
+pub(crate) fn parse(variable: &'static str, url: &Secret) -> Result<PgConnectOptions, StoreError> {
     let scheme = url.expose().split_once("://").map_or("", |(scheme, _)| scheme);
     if !matches!(scheme, "postgres" | "postgresql") {
         let why = "it does not begin with postgresql://".to_owned();

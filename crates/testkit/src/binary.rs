@@ -35,6 +35,15 @@ pub fn test_postgres() -> io::Result<PathBuf> {
     find("PLIMSOLL_TEST_POSTGRES", "plimsoll-test-postgres", "plimsoll-testkit")
 }
 
+/// A process that only runs a private cluster: the file named by `PLIMSOLL_TEST_CLUSTER`, else the
+/// one beside the running test, which is built when it is not there.
+///
+/// # Errors
+/// When it is not there and cannot be built.
+pub fn test_cluster() -> io::Result<PathBuf> {
+    find("PLIMSOLL_TEST_CLUSTER", "plimsoll-test-cluster", "plimsoll-testkit")
+}
+
 fn find(variable: &str, name: &str, package: &str) -> io::Result<PathBuf> {
     if let Some(path) = variable_value(variable).map(PathBuf::from) {
         return path.is_file().then_some(path.clone()).ok_or_else(|| {

@@ -12,6 +12,7 @@ mod keeper;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -55,7 +56,7 @@ pub struct Database {
     /// Its name.
     pub name: String,
     cluster: RunningCluster,
-    _held: File,
+    held: Arc<File>,
 }
 
 impl Database {
@@ -87,15 +88,25 @@ impl Database {
         let make = format!("create database {name} template {template} owner {OWNER_ROLE}");
         server.execute(AssertSqlSafe(make)).await?;
         server.close().await?;
+        Ok(Self::over(name, cluster, Arc::new(held)))
+    }
+
+    fn over(name: String, cluster: RunningCluster, held: Arc<File>) -> Self {
         let pool = |role| lazy(cluster.connect_options(role, &name));
-        Ok(Self {
+        Self {
             runtime: pool(RUNTIME_ROLE),
             owner: pool(OWNER_ROLE),
             superuser: pool(SUPERUSER_ROLE),
             name,
             cluster,
-            _held: held,
-        })
+            held,
+        }
+    }
+
+    /// The same database with pools of its own, for a test that had to close those it had.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        Self::over(self.name.clone(), self.cluster.clone(), Arc::clone(&self.held))
     }
 
     /// How `role` connects to this database, for a test with needs of its own.

@@ -11,6 +11,7 @@
 //!   with the origin's log by id and whole body.
 //! - [`Plimsoll`]: the built binary as a running process.
 //! - [`TestIssuer`]: tokens and key sets, good and bad.
+//! - [`ClusterProcess`]: a private cluster in a process of its own, to be killed.
 //! - [`database`]: a real Postgres database for each test, in milliseconds.
 //!
 //! It is a development dependency only, and nothing in it is meant to be fast, except the two
@@ -19,6 +20,7 @@
 pub mod binary;
 mod body;
 mod client;
+mod cluster;
 pub mod database;
 pub mod judge;
 pub mod load;
@@ -35,6 +37,7 @@ mod wire;
 
 pub use body::{BODY_DIGEST_HEADER, BODY_LENGTH_HEADER, BodyDigest, BodyPattern, expected_body};
 pub use client::{ClientError, RawClient, RawResponse, Wire};
+pub use cluster::{ClusterProcess, ClusterProcessOptions, standing_in};
 pub use log::{Closing, ConnectionLog, Exchange, OriginLog, Outcome};
 pub use log_file::read_log_file;
 pub use origin::{ID_HEADER, Origin, OriginOptions, SCRIPT_HEADER};

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use plimsoll_events::{EventsError, Start, adopt, declare_dead, read, register, retain};
+use plimsoll_events::{EventsError, ROOM, Start, adopt, declare_dead, read, register, retain};
 use plimsoll_testkit::database::Database;
 
 use crate::consumers::{emit, others_have_ended, place, take};
@@ -76,4 +76,13 @@ async fn a_backup_restored_into_another_cluster_goes_on_where_it_was() {
     assert_eq!(take(&db, "a", 100).await, ["new"]);
     assert_eq!(take(&db, "b", 100).await, ["2", "3", "4", "5", "new"]);
     assert_eq!(take(&db, "c", 100).await, ["0", "1", "2", "3", "4", "5", "new"]);
+}
+
+#[tokio::test]
+async fn migrations_are_harmless_and_a_second_run_applies_nothing() {
+    assert_eq!(plimsoll_store::lint::lint(&ROOM), []);
+    let db = Database::new(&[ROOM]).await;
+    let role = Some(plimsoll_store::RUNTIME_ROLE);
+    let again = plimsoll_store::migrate(&db.owner, &[ROOM], role).await.unwrap();
+    assert!(!again.any(), "{again:?}");
 }

@@ -1,7 +1,8 @@
 use plimsoll_base::failpoint;
 use plimsoll_ledger::{
-    Actor, ActorKind, Append, Appended, Fact, Filter, LedgerError, Outcome, TeamAction,
+    Actor, ActorKind, Append, Appended, Fact, Filter, LedgerError, Outcome, ROOM, TeamAction,
 };
+use plimsoll_testkit::database::Database;
 use serde_json::json;
 use sqlx::Acquire as _;
 
@@ -178,4 +179,13 @@ async fn a_team_action_with_the_same_id_is_appended_once() {
     assert_eq!(entry.detail["name"], json!("refund.approve"));
     let personal = place.ledger.open_personal(entry).unwrap().unwrap();
     assert_eq!(personal, r#"{"name":"Ann"}"#);
+}
+
+#[tokio::test]
+async fn migrations_are_harmless_and_a_second_run_applies_nothing() {
+    assert_eq!(plimsoll_store::lint::lint(&ROOM), []);
+    let db = Database::new(&[ROOM]).await;
+    let role = Some(plimsoll_store::RUNTIME_ROLE);
+    let again = plimsoll_store::migrate(&db.owner, &[ROOM], role).await.unwrap();
+    assert!(!again.any(), "{again:?}");
 }

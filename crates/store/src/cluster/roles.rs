@@ -5,13 +5,15 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use crate::cluster::error::ClusterError;
 use crate::connect::{DATABASE, Local, OWNER_ROLE, RUNTIME_ROLE, SUPERUSER_ROLE, identifier};
 
+/// The key of the advisory lock: "clusters", as eight bytes.
+const LOCK_KEY: i64 = 0x636c_7573_7465_7273;
 const NAME_CHARS_MAX: usize = 63;
 const RESERVED: &str = "postgres, template0, template1, public, plimsoll and what begins with pg_ \
                         or plimsoll_";
 
 /// Our two roles and our database. Run at every start; changes nothing the second time.
 pub(crate) async fn prepare(local: &Local) -> Result<(), ClusterError> {
-    let mut server = connect(local, SUPERUSER_ROLE).await?;
+    let mut server = connect(local).await?;
     for role in [OWNER_ROLE, RUNTIME_ROLE] {
         make_role(&mut server, role).await?;
     }
@@ -27,15 +29,23 @@ pub(crate) async fn create_database(local: &Local, name: &str) -> Result<String,
     if !is_free_name(name) {
         return Err(ClusterError::DatabaseName { name: name.to_owned(), reserved: RESERVED });
     }
-    let mut server = connect(local, SUPERUSER_ROLE).await?;
+    let mut server = connect(local).await?;
     make_role(&mut server, name).await?;
     make_database(&mut server, name, name).await?;
     server.close().await?;
     Ok(local.url(name, name))
 }
 
-async fn connect(local: &Local, database: &str) -> Result<PgConnection, sqlx::Error> {
-    PgConnection::connect_with(&local.options(SUPERUSER_ROLE, database)).await
+/// As the superuser, alone: two that make the same role or database at once would trip over each
+/// other. Closing the connection gives the lock back.
+async fn connect(local: &Local) -> Result<PgConnection, sqlx::Error> {
+    let options = local.options(SUPERUSER_ROLE, SUPERUSER_ROLE);
+    let mut server = PgConnection::connect_with(&options).await?;
+    sqlx::query("select pg_catalog.pg_advisory_lock($1)")
+        .bind(LOCK_KEY)
+        .execute(&mut server)
+        .await?;
+    Ok(server)
 }
 
 async fn make_role(server: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
@@ -47,7 +57,7 @@ async fn make_role(server: &mut PgConnection, role: &str) -> Result<(), sqlx::Er
     .await?;
     if !exists {
         let statement = format!("create role {} login", identifier(role));
-        tolerate_twin(server.execute(AssertSqlSafe(statement)).await)?;
+        server.execute(AssertSqlSafe(statement)).await?;
     }
     Ok(())
 }
@@ -65,24 +75,12 @@ async fn make_database(
     let (database, owner) = (identifier(database), identifier(owner));
     if !exists {
         let statement = format!("create database {database} owner {owner}");
-        tolerate_twin(server.execute(AssertSqlSafe(statement)).await)?;
+        server.execute(AssertSqlSafe(statement)).await?;
     }
     // The neighbours in this cluster have no business there.
     let statement = format!("revoke all on database {database} from public");
     server.execute(AssertSqlSafe(statement)).await?;
     Ok(())
-}
-
-/// Two may ask for the same at once; the second finds what it wanted.
-fn tolerate_twin<T>(result: Result<T, sqlx::Error>) -> Result<(), sqlx::Error> {
-    match result {
-        Err(sqlx::Error::Database(error))
-            if matches!(error.code().as_deref(), Some("42710" | "42P04" | "23505")) =>
-        {
-            Ok(())
-        }
-        other => other.map(drop),
-    }
 }
 
 fn is_free_name(name: &str) -> bool {

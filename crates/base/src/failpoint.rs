@@ -2,8 +2,8 @@
 //! steps loses nothing.
 //!
 //! [`hit`] stands where one step ends and the next begins. Without the feature `failpoints` it is
-//! an empty function; with it, a test arms a name by [`fail`] (this thread sees an error there) or
-//! by [`kill_after`] (the process dies there, as by SIGKILL). Each name stands once in a test.
+//! an empty function; with it, a test arms a name by `fail` (this thread sees an error there) or
+//! by `kill_after` (the process dies there, as by SIGKILL). Each name stands once in a test.
 
 /// Does nothing, unless a test armed this name.
 ///

@@ -5,6 +5,7 @@
 //! belongs here only when two floors need it.
 
 mod clock;
+pub mod failpoint;
 mod human;
 mod ids;
 

@@ -1,0 +1,6 @@
+//! Events against a real Postgres.
+
+#[cfg(test)]
+mod consumers;
+#[cfg(test)]
+mod retention;

@@ -1,0 +1,270 @@
+//! The keys of one node, opened once at start.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use zeroize::Zeroizing;
+
+use crate::error::{KeyringError, SealError};
+use crate::files;
+use crate::hash::{ActorHash, random};
+use crate::seal::{KEY_ID_BYTES, Purpose};
+use crate::sign::{self, PublicKey, Signature, from_hex, hex};
+
+/// The signing key's file in the directory of keys.
+pub const SIGNING_KEY_FILE: &str = "signing.pem";
+/// The key-encrypting key's file in the directory of keys.
+pub const KEK_FILE: &str = "kek";
+
+const SALT: &[u8] = b"plimsoll.hkdf.v1";
+const MAKE_SIGNING_KEY: &str =
+    "`openssl genpkey -algorithm ed25519 -out FILE && chmod 600 FILE` makes one";
+const MAKE_KEK: &str = "`openssl rand -hex 32 > FILE && chmod 600 FILE` makes one";
+
+/// Where the keys are.
+#[derive(Clone, Debug)]
+pub struct KeyringOptions {
+    /// `{data-dir}/keys`; made with mode 0700 where it is missing.
+    pub directory: PathBuf,
+    /// PLIMSOLL_LEDGER_KEY_FILE: an Ed25519 key in PKCS#8 PEM instead of our own.
+    pub signing_key_file: Option<PathBuf>,
+    /// PLIMSOLL_KEK_FILE: 64 hexadecimal digits instead of our own key-encrypting key.
+    pub kek_file: Option<PathBuf>,
+    /// The database is not our private cluster: a key-encrypting key of our own making is refused.
+    pub outside_database: bool,
+}
+
+/// The keys, ready for use.
+pub struct Keyring {
+    pair: Ed25519KeyPair,
+    public: PublicKey,
+    kek: Prk,
+    kek_id: [u8; KEY_ID_BYTES],
+    actors: hmac::Key,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring")
+            .field("signing_key", &self.public.id())
+            .field("kek", &hex(&self.kek_id))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Keyring {
+    /// Opens the keys, making those that are missing and not named by an option.
+    ///
+    /// # Errors
+    /// See [`KeyringError`]: each says what to do.
+    pub fn open(options: &KeyringOptions) -> Result<Self, KeyringError> {
+        if options.outside_database && options.kek_file.is_none() {
+            return Err(KeyringError::SelfMadeKek);
+        }
+        if options.signing_key_file.is_none() || options.kek_file.is_none() {
+            files::directory(&options.directory)?;
+        }
+        let pair = signing_key(options)?;
+        let kek = kek(options)?;
+        Self::from_keys(pair, &kek)
+    }
+
+    fn from_keys(pair: Ed25519KeyPair, kek: &[u8; 32]) -> Result<Self, KeyringError> {
+        let public = PublicKey::of(&pair).ok_or(KeyringError::Crypto)?;
+        let kek = Salt::new(HKDF_SHA256, SALT).extract(kek);
+        let mut kek_id = [0; KEY_ID_BYTES];
+        derive(&kek, &[b"plimsoll.kek-id.v1"], &mut kek_id)?;
+        let mut actors = Zeroizing::new([0; 32]);
+        derive(&kek, &[b"plimsoll.actor.v1"], actors.as_mut())?;
+        let actors = hmac::Key::new(hmac::HMAC_SHA256, actors.as_ref());
+        Ok(Self { pair, public, kek, kek_id, actors })
+    }
+
+    /// The public half of the signing key.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// The id of the key-encrypting key, in hex: equal on all nodes that share it. Says nothing of
+    /// the key.
+    #[must_use]
+    pub fn kek_id(&self) -> String {
+        hex(&self.kek_id)
+    }
+
+    /// Signs `message` for `domain`, which names the use and its version.
+    #[must_use]
+    pub fn sign(&self, domain: &'static str, message: &[u8]) -> Signature {
+        sign::sign(&self.pair, domain, message)
+    }
+
+    /// The keyed hash of an actor.
+    #[must_use]
+    pub fn actor(&self, actor: &str) -> ActorHash {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(hmac::sign(&self.actors, actor.as_bytes()).as_ref());
+        ActorHash::from_bytes(hash)
+    }
+
+    /// Encrypts `plain` for `purpose`, bound to `aad`: the place it stands in, such as a row's id.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`], or no randomness.
+    pub fn seal(
+        &self,
+        purpose: &'static str,
+        aad: &[u8],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        let nonce = random().map_err(|_| SealError::Crypto)?;
+        self.with_purpose(purpose, |key| key.seal(nonce, aad, plain))
+    }
+
+    /// Decrypts what [`Keyring::seal`] made for the same purpose and place.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn open_sealed(
+        &self,
+        purpose: &'static str,
+        aad: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        self.with_purpose(purpose, |key| key.open(aad, sealed))
+    }
+
+    fn with_purpose<T>(
+        &self,
+        name: &'static str,
+        act: impl FnOnce(&Purpose<'_>) -> Result<T, SealError>,
+    ) -> Result<T, SealError> {
+        let mut key = Zeroizing::new([0; 32]);
+        derive(&self.kek, &[b"plimsoll.seal.v1", name.as_bytes()], key.as_mut())
+            .map_err(|_| SealError::Crypto)?;
+        act(&Purpose { name, key_id: self.kek_id, key: &key })
+    }
+}
+
+fn signing_key(options: &KeyringOptions) -> Result<Ed25519KeyPair, KeyringError> {
+    let own = options.directory.join(SIGNING_KEY_FILE);
+    let (pem, path) = match &options.signing_key_file {
+        Some(path) => {
+            (files::named(path, "PLIMSOLL_LEDGER_KEY_FILE", MAKE_SIGNING_KEY)?, path.clone())
+        }
+        None => (files::own(&options.directory, SIGNING_KEY_FILE, make_signing_key)?, own),
+    };
+    let not_a_key = || KeyringError::NotASigningKey { path: path.clone() };
+    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| not_a_key())?;
+    // What OpenSSL writes lacks the public half (PKCS#8 version 1), so there is nothing to check.
+    Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()).map_err(|_| not_a_key())
+}
+
+fn make_signing_key() -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    let der = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())?;
+    let body = Zeroizing::new(STANDARD.encode(der.as_ref()));
+    let (begin, end) = ("-----BEGIN PRIVATE KEY-----\n", "\n-----END PRIVATE KEY-----\n");
+    Ok(Zeroizing::new([begin.as_bytes(), body.as_bytes(), end.as_bytes()].concat()))
+}
+
+fn kek(options: &KeyringOptions) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+    let own = options.directory.join(KEK_FILE);
+    let (text, path) = match &options.kek_file {
+        Some(path) => (files::named(path, "PLIMSOLL_KEK_FILE", MAKE_KEK)?, path.clone()),
+        None => (files::own(&options.directory, KEK_FILE, make_kek)?, own),
+    };
+    let digits = std::str::from_utf8(&text).ok().and_then(|text| from_hex::<32>(text.trim()));
+    digits.map(Zeroizing::new).ok_or(KeyringError::NotAKek { path })
+}
+
+fn make_kek() -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    let key = Zeroizing::new(random::<32>().map_err(|_| KeyringError::Crypto)?);
+    Ok(Zeroizing::new(format!("{}\n", *Zeroizing::new(hex(key.as_ref()))).into_bytes()))
+}
+
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+fn derive(prk: &Prk, info: &[&[u8]], out: &mut [u8]) -> Result<(), aws_lc_rs::error::Unspecified> {
+    prk.expand(info, Length(out.len()))?.fill(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyring(seed: u8, kek: u8) -> Keyring {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        Keyring::from_keys(pair, &[kek; 32]).unwrap()
+    }
+
+    #[test]
+    fn derivation_is_rfc_5869() {
+        // Appendix A.1.
+        let salt: [u8; 13] = std::array::from_fn(|i| u8::try_from(i).unwrap());
+        let prk = Salt::new(HKDF_SHA256, &salt).extract(&[0x0b; 22]);
+        let info: [u8; 10] = std::array::from_fn(|i| 0xf0 + u8::try_from(i).unwrap());
+        let mut out = [0; 42];
+        derive(&prk, &[&info[..4], &info[4..]], &mut out).unwrap();
+        assert_eq!(
+            hex(&out),
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+        );
+    }
+
+    #[test]
+    fn hashing_is_rfc_4231() {
+        // §4.3, test case 2.
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"Jefe");
+        assert_eq!(
+            hex(hmac::sign(&key, b"what do ya want for nothing?").as_ref()),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+
+    #[test]
+    fn actors_are_what_python_makes_of_them() {
+        // hmac.digest(HKDF(SHA256, 32, b"plimsoll.hkdf.v1", b"plimsoll.actor.v1")
+        //   .derive(bytes([2]*32)), b"local:1000", "sha256"), with cryptography 48.0
+        let python = "80172087e5f2e95bf2dbf95a71932e568812d656fe842e531b398e7a094592cd";
+        assert_eq!(keyring(1, 2).actor("local:1000").to_string(), python);
+        assert_ne!(keyring(1, 3).actor("local:1000"), keyring(1, 2).actor("local:1000"));
+        assert_ne!(keyring(1, 2).actor("local:1001"), keyring(1, 2).actor("local:1000"));
+        assert_eq!(keyring(9, 2).actor("local:1000"), keyring(1, 2).actor("local:1000"));
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_purpose_key_and_place_alone() {
+        let ring = keyring(1, 2);
+        let sealed = ring.seal("ledger.personal", b"entry 1", b"a name").unwrap();
+        let open = |purpose, aad: &[u8]| ring.open_sealed(purpose, aad, &sealed);
+        assert_eq!(open("ledger.personal", b"entry 1").unwrap().as_slice(), b"a name");
+        assert_eq!(open("ledger.personal", b"entry 2"), Err(SealError::Broken));
+        assert_eq!(open("identity.email", b"entry 1"), Err(SealError::Broken));
+        let error = keyring(1, 3).open_sealed("ledger.personal", b"entry 1", &sealed).unwrap_err();
+        assert!(matches!(error, SealError::OtherKey { .. }), "{error}");
+        let again = ring.seal("ledger.personal", b"entry 1", b"a name").unwrap();
+        assert_ne!(sealed, again, "a nonce is used once");
+    }
+
+    #[test]
+    fn nothing_shows_a_key() {
+        let shown = format!("{:?} {:#?}", keyring(1, 2), keyring(1, 2));
+        for secret in ["0101010101", "0202020202", "[1, 1", "[2, 2"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}

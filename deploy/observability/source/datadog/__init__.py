@@ -1,0 +1,1 @@
+"""The Datadog dashboards: `build` has the widgets' common form, each other file is a dashboard."""

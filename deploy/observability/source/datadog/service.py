@@ -1,0 +1,206 @@
+"""Plimsoll: service. Is it well, and if not, which part?"""
+
+from .build import (
+    AVAILABLE, ERRORS, FAST, LATENCY_SECONDS, NODE, REQUESTS, SERVICE, SHARE, dashboard, errors,
+    gauge, group, latency, lines, marker, metric, per_second, ratio, red_below, table, total,
+    value, within,
+)
+
+OPERATION = "plimsoll_service,operation"
+
+
+def one(title, description, query, unit=None, width=6, **more):
+    """Lines of one query."""
+    return lines(title, description, [metric(query)], ["a"], unit, width, **more)
+
+
+def is_it_well():
+    failed, share = errors(SERVICE)
+    good, objective = within(SERVICE)
+    ready = [metric(gauge("plimsoll.ready", NODE, aggregation="avg"), "a", "last")]
+    return group(
+        "Is it well?",
+        value("Nodes that take traffic", "Ready nodes of all that answer. If it is below 100 %, "
+              "open /readyz of the node that is not ready: it says why.",
+              ready, "a * 100", "percent", red_below(100)),
+        value("Availability", "Answers that were no server error; 99.9 % are promised. If it is "
+              "below, look at errors by operation, then at upstream errors by kind.",
+              failed, f"100 - ({share})", "percent", AVAILABLE, precision=3),
+        value("Within the objective", "Answers without a server error and within the latency "
+              "objective, by an exact counter; 95 % are promised. If it is below, sort the table "
+              "by p95.", good, objective, "percent", SHARE),
+        value("p95", "95 % of the answers were faster; 300 ms are promised. If it is above, sort "
+              "the table by p95. If it is empty, switch percentiles on for "
+              "plimsoll.request_duration_seconds.",
+              [latency(SERVICE, 95)], "a", "second", FAST),
+        value("Requests", "Requests answered a second. If it drops to nothing while apps are in "
+              "use, check DNS, the load balancer and certificates before the edge.",
+              [metric(per_second(REQUESTS, SERVICE))], "a", "request/second"),
+        value("Objective in force", "The latency objective of the manifest. If it is not 300 ms, "
+              "change the thresholds here together with it.",
+              [metric(gauge("plimsoll.objective_latency_seconds", NODE, aggregation="max"))], "a",
+              "second"),
+    )
+
+
+def requests():
+    failed, share = errors(SERVICE, OPERATION)
+    good, objective = within(SERVICE, OPERATION)
+    quantiles = [latency(SERVICE, q, name=f"p{q}") for q in (50, 95, 99)]
+    return group(
+        "Requests",
+        one("Requests by operation", "Requests answered a second. If one jumps, compare app "
+            "versions on \"Plimsoll: by endpoint\".",
+            per_second(REQUESTS, SERVICE, OPERATION), "request/second"),
+        lines("Server errors by operation", "The share of 5xx; 0.1 % is promised at most. If it "
+              "is crossed, problems by code tell whether the edge failed; answers of the backend "
+              "have no code.", failed, [share], "percent", markers=marker(0.1, "promised")),
+        lines("Latency", "p50, p95 and p99. If all rise together, look at the node's CPU; if p99 "
+              "alone rises, at one operation or one upstream.",
+              quantiles, ["p50", "p95", "p99"], "second",
+              markers=marker(LATENCY_SECONDS, "promised for p95")),
+        lines("p95 by operation", "300 ms are promised. If one is above, its backend is slow.",
+              [latency(SERVICE, 95, OPERATION)], ["a"], "second",
+              markers=marker(LATENCY_SECONDS, "promised")),
+        lines("Within the objective, by operation", "By the exact counter; 95 % are promised. If "
+              "one is below, it is slow or it fails: the panels above say which.",
+              good, [objective], "percent", markers=marker(95, "promised")),
+        one("Answers by status class", "If 4xx rise, look at problems and authentication; if 5xx "
+            "rise, at the upstreams.",
+            per_second(REQUESTS, SERVICE, "status_class"), "request/second", bars=True),
+        table("Operations", "If a figure is red, its service level is broken: begin with the row "
+              "that has the most requests.",
+              [("requests/s", [metric(per_second(REQUESTS, SERVICE, OPERATION))], "a",
+                "request/second", None),
+               ("errors", failed, share, "percent", ERRORS),
+               ("within objective", good, objective, "percent", SHARE),
+               ("p95", [latency(SERVICE, 95, OPERATION)], "a", "second", FAST),
+               ("p99", [latency(SERVICE, 99, OPERATION)], "a", "second", None)]),
+        lines("Bodies", "Bytes a second. If answers grow without more requests, an operation lost "
+              "its page size.",
+              [metric(per_second("plimsoll.request_body_bytes.count", SERVICE), "received"),
+               metric(per_second("plimsoll.response_body_bytes.count", SERVICE), "sent")],
+              ["received", "sent"], "byte/second"),
+        one("In flight", "Requests whose answer is not complete. If it climbs while requests a "
+            "second do not, a backend has stopped answering.",
+            gauge("plimsoll.requests_in_flight", NODE, "host")),
+    )
+
+
+def upstreams():
+    by = "plimsoll_service"
+    return group(
+        "Upstreams",
+        one("Upstream errors by kind", "If it is connect or none_healthy, the backend is down; a "
+            "timeout: it is slow; pool_full: it is slow and its pool is full.",
+            per_second("plimsoll.upstream_errors.count", SERVICE, f"{by},kind"),
+            "request/second"),
+        one("Ejections", "Times a URL was taken out of the rotation. If there are any, look at "
+            "that backend's own log.",
+            total("plimsoll.upstream_ejections.count", SERVICE, by), bars=True),
+        one("Pool", "Connections to backends that are open. If it stands at its bound "
+            "(service.pool.connections_max), answers are slow or the bound is too small.",
+            gauge("plimsoll.upstream_connections_open", NODE, "host"), width=4),
+        one("Connections opened", "If it comes near the requests a second, the backend closes "
+            "connections after each answer: switch keep-alive on there.",
+            per_second("plimsoll.upstream_connects.count", SERVICE, by), width=4),
+        one("Sent again", "Safe requests whose kept connection was dead. If it stays above "
+            "nought, the backend's idle timeout is shorter than the edge's.",
+            per_second("plimsoll.upstream_retries.count", SERVICE, by), width=4),
+    )
+
+
+def limits_and_authentication():
+    cache = "plimsoll.token_cache_lookups.count"
+    found, share = ratio(total(cache, NODE, more="result:hit"), total(cache, NODE))
+    return group(
+        "Limits and authentication",
+        one("Refused by limits", "By the limit's name. If it is one of your manifest, find the "
+            "caller before you raise it; unverified-tokens means that someone tries tokens.",
+            per_second("plimsoll.limit_refused.count", NODE, "policy"), "request/second"),
+        one("Authentication", "By outcome. If expired or unknown_key jumps, an app does not "
+            "refresh its tokens or the issuer rotated keys.",
+            per_second("plimsoll.auth.count", NODE, "outcome"), "request/second"),
+        lines("Token cache: found", "If it is below 80 % under steady traffic, apps fetch a new "
+              "token for each request.", found, [share], "percent", width=4),
+        lines("Keys and tokens held", "Both are bounded. If they only grow, look at the number of "
+              "callers.",
+              [metric(gauge("plimsoll.limit_keys", NODE), "keys"),
+               metric(gauge("plimsoll.token_cache_entries", NODE), "tokens")],
+              ["keys", "tokens"], None, width=4),
+        one("Keys that shared a bucket", "If there are any, raise limit.keys_max, or ask who makes "
+            "so many keys.",
+            per_second("plimsoll.limit_keys_folded.count", NODE, "policy"), width=4),
+        one("Issuers' keys fetched", "If fetches fail, mend the way to the issuer before the keys "
+            "at hand are too old.",
+            total("plimsoll.key_refreshes.count", NODE, "outcome"), width=12, bars=True),
+    )
+
+
+def connections_and_answers():
+    return group(
+        "Connections and answers",
+        one("Problems by code", "Answers that the edge itself made. If one rises, its page "
+            "docs/errors/CODE.md says what to do.",
+            per_second("plimsoll.problems.count", NODE, "code"), "request/second"),
+        one("Connections open", "If they come near edge.connections_max, the next ones are "
+            "refused: add a node or raise the bound.",
+            gauge("plimsoll.connections_open", NODE, "host")),
+        one("Connections accepted", "If it jumps without more requests, clients no longer keep "
+            "their connections.",
+            per_second("plimsoll.connections_accepted.count", NODE, "host"), width=3),
+        one("Connections refused", "By the bound that was reached. If descriptors is among them, "
+            "raise the limit of open files.",
+            per_second("plimsoll.connections_refused.count", NODE, "reason"), width=3),
+        one("TLS handshakes failed", "If they jump, check the certificate's date and its chain.",
+            per_second("plimsoll.tls_handshakes_failed.count", NODE, "host"), width=3),
+        one("Slow clients cut", "By what they held open; keep_alive is usual. If header or body "
+            "rises, someone keeps connections busy on purpose.",
+            per_second("plimsoll.slow_clients_cut.count", NODE, "held"), width=3),
+        one("Cut off by a stop", "If there are any at a deployment, raise edge.drain_deadline.",
+            total("plimsoll.drain_cut_requests.count", NODE, "host"), width=12, bars=True),
+    )
+
+
+def the_node():
+    series = [metric(gauge("plimsoll.metric_series", NODE, "host"), "held"),
+              metric(gauge("plimsoll.metric_series_max", NODE, "host"), "bound")]
+    return group(
+        "The node",
+        one("CPU", "Seconds of CPU a second: 1 is one core. If it comes near the number of cores, "
+            "add a node.", per_second("plimsoll.process_cpu_seconds.count", NODE, "host"),
+            width=4),
+        one("Memory", "If it climbs for hours without more connections, report it: every table of "
+            "the edge is bounded.",
+            gauge("plimsoll.process_resident_memory_bytes", NODE, "host"), "byte", width=4),
+        one("Open files", "If they come near the limit of the process, connections are refused.",
+            gauge("plimsoll.process_open_fds", NODE, "host"), width=4),
+        one("Access log: lines dropped", "If there are any, whoever reads standard output is too "
+            "slow or gone.", total("plimsoll.access_log_dropped.count", NODE, "host"), width=4,
+            bars=True),
+        one("Access log: chunks queued", "If it stays above nought, lines will be dropped next.",
+            gauge("plimsoll.access_log_queued_chunks", NODE, "host"), width=4),
+        lines("Series: held of the bound", "If it passes 87.5 %, new versions and device models "
+              "are counted as other: raise telemetry.series_max, and see what it costs here.",
+              series, ["held / bound * 100"], "percent", width=4,
+              markers=marker(87.5, "folding begins")),
+        one("Counted as other", "If there are any, figures by version and device model are "
+            "incomplete; the total is still right.",
+            total("plimsoll.metric_series_folded.count", NODE, "host"), width=4, bars=True),
+        one("Reloads of the manifest", "If one was refused, the old one goes on: plimsoll check "
+            "names file, line and key.",
+            total("plimsoll.reloads.count", NODE, "outcome"), width=4, bars=True),
+        one("Versions", "Nodes by the version that runs. If there are two for longer than a "
+            "rollout takes, a node was forgotten.",
+            gauge("plimsoll.build_info", NODE, "plimsoll_version"), width=4),
+    )
+
+
+def make():
+    return dashboard(
+        "Plimsoll: service",
+        "Is the service well, and if not, which part? Promised: 99.9 % availability, p95 300 ms.",
+        ["host", "plimsoll_service"],
+        [is_it_well(), requests(), upstreams(), limits_and_authentication(),
+         connections_and_answers(), the_node()],
+    )

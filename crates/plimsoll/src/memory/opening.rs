@@ -22,7 +22,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Whose schemas there are, in the order in which they are migrated.
 fn rooms() -> Vec<Room> {
-    vec![plimsoll_snapshot::ROOM, plimsoll_ledger::ROOM]
+    vec![plimsoll_snapshot::ROOM, plimsoll_events::ROOM, plimsoll_ledger::ROOM]
 }
 
 /// What the work on the database is started with.
@@ -120,6 +120,7 @@ impl Shared {
         tasks.spawn(Arc::clone(self).note_migrations(store.migrated(), work.stop.clone()));
         tasks.spawn(Arc::clone(self).append_entries(pool.clone(), work.stop.clone()));
         tasks.spawn(sweeping(pool.clone(), work.stop.clone()));
+        tasks.spawn(adopt_events(pool.clone(), work.stop.clone()));
         let spool = self.data_dir.join("ledger/spool").join(work.report.borrow().id.to_string());
         tasks.spawn(Arc::clone(self).adopt(spool, pool.clone(), work.stop.clone()));
         tasks.spawn(work.importer.run(pool.clone(), self.ledger.clone(), work.stop.clone()));
@@ -241,6 +242,29 @@ const LAST_ENTRIES: Duration = Duration::from_millis(300);
 /// True when it was time to stop.
 async fn stopped_within(stop: &mut watch::Receiver<bool>, wait: Duration) -> bool {
     tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_ok()
+}
+
+/// After a backup was restored into another cluster, consumers of events start anew from what is
+/// there.
+async fn adopt_events(pool: plimsoll_store::PgPool, mut stop: watch::Receiver<bool>) {
+    loop {
+        let adopted = match pool.acquire().await {
+            Ok(mut connection) => plimsoll_events::adopt(&mut connection).await,
+            Err(error) => Err(error.into()),
+        };
+        match adopted {
+            Ok(true) => tracing::warn!("the events of a restored backup were adopted"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(%error, "events wait for the database");
+                if stopped_within(&mut stop, AGAIN_AFTER).await {
+                    return;
+                }
+                continue;
+            }
+        }
+        return;
+    }
 }
 
 async fn sweeping(pool: plimsoll_store::PgPool, mut stop: watch::Receiver<bool>) {

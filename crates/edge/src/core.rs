@@ -18,6 +18,7 @@ use crate::conn;
 use crate::connections::Connections;
 use crate::deny::DenySet;
 use crate::exchange::Names;
+use crate::steps::audit::AuditSink;
 use crate::tasks::{Kind, Tasks};
 
 /// How often a core does its housekeeping: flush the access log, close idle upstream connections.
@@ -97,6 +98,7 @@ pub(crate) struct Core {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) access: Option<Mutex<AccessWriter>>,
     pub(crate) names: Names,
+    pub(crate) audit: Option<AuditSink>,
     /// The configuration this core saw last. Housekeeping looks anew every second, so that a core
     /// without requests does not hold on to one that was replaced.
     config: Mutex<Cache<Arc<ArcSwap<Config>>, Arc<Config>>>,
@@ -143,6 +145,7 @@ pub(crate) struct CoreOptions {
     pub(crate) shard: Arc<Shard>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) access: Option<AccessWriter>,
+    pub(crate) audit: Option<AuditSink>,
     pub(crate) listeners: Vec<CoreListener>,
 }
 
@@ -162,7 +165,8 @@ pub(crate) fn start(options: CoreOptions) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(options: CoreOptions) {
-    let CoreOptions { index, clock, tasks, shared, shard, phase, access, listeners } = options;
+    let CoreOptions { index, clock, tasks, shared, shard, phase, access, audit, listeners } =
+        options;
     let mut until = phase.clone();
     let config = Mutex::new(Cache::new(Arc::clone(&shared.config)));
     let core = Arc::new(Core {
@@ -174,6 +178,7 @@ async fn run(options: CoreOptions) {
         shard,
         phase,
         access: access.map(Mutex::new),
+        audit,
         names: Names::default(),
         random: Mutex::new(fastrand::Rng::new()),
     });

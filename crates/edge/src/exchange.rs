@@ -12,6 +12,7 @@ use plimsoll_http_kit::forwarded::Client as ForwardedClient;
 use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_http_kit::request_id::Id;
 use plimsoll_http_kit::{ClientContext, Code};
+use plimsoll_snapshot::Audit;
 use plimsoll_telemetry::TraceContext;
 
 use crate::auth::Verified;
@@ -42,6 +43,8 @@ pub(crate) struct Exchange {
     pub(crate) client: ClientContext,
     pub(crate) from: ForwardedClient,
     pub(crate) verified: Option<Arc<Verified>>,
+    /// The call leaves an entry in the ledger.
+    pub(crate) audit: Option<Audit>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) standings: Standings,
     pub(crate) body: Option<Arc<InboundState>>,
@@ -73,6 +76,7 @@ impl Exchange {
             client: ClientContext::default(),
             from: context.peer.itself(),
             verified: None,
+            audit: None,
             deadline: None,
             standings: Standings::default(),
             body: None,

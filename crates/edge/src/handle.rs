@@ -19,6 +19,7 @@ use crate::connections::Connections;
 use crate::core::{self, CoreListener, CoreOptions, Load, Phase, Shared};
 use crate::deny::DenySet;
 use crate::listen::Listener;
+use crate::steps::audit::AuditSink;
 use crate::tasks::{Kind, Tasks};
 use crate::upstream::EndpointStatus;
 
@@ -46,6 +47,8 @@ pub struct EdgeOptions {
     pub metrics: Arc<Metrics>,
     /// Where the access log goes; `None` = off.
     pub access_log: Option<AccessLog>,
+    /// Where calls of operations that say `audit = true` are noted; without it they are refused.
+    pub audit: Option<AuditSink>,
     /// The runtime that keeps issuers' keys fresh.
     pub control: tokio::runtime::Handle,
 }
@@ -157,6 +160,7 @@ impl Edge {
                     shared: Arc::clone(&shared),
                     shard: options.metrics.shard(index),
                     phase: watching.clone(),
+                    audit: options.audit.clone(),
                     access: options.access_log.as_ref().map(AccessLog::writer),
                     listeners,
                 })

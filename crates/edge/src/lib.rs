@@ -35,5 +35,6 @@ mod upstream;
 pub use config::{Config, ConfigError, ConfigInput};
 pub use handle::{Drained, Edge, EdgeOptions, StartError, Upstream};
 pub use listen::{ListenError, Listener};
+pub use steps::audit::AuditSink;
 pub use tls::TlsError;
 pub use upstream::{EndpointStatus, TargetError};

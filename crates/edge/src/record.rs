@@ -10,9 +10,10 @@ use plimsoll_telemetry::{AccessEntry, Counter, Sample, SlowClient, UpstreamError
 
 use crate::body::InboundOutcome;
 use crate::exchange::Exchange;
+use crate::steps::audit;
 
 /// nginx' status for a client that went away before it was answered; nobody is sent it.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
+pub(crate) const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// How an answer's body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,9 @@ impl Finish {
 
 impl Drop for Finish {
     fn drop(&mut self) {
+        if self.exchange.audit.is_some() {
+            audit::left(&mut self.exchange);
+        }
         let exchange = &self.exchange;
         let core = &exchange.context.core;
         let ended = self.ended.unwrap_or_else(|| core.clock.now());

@@ -21,7 +21,7 @@ use crate::conn::ConnContext;
 use crate::exchange::Exchange;
 use crate::record::Finish;
 use crate::steps::forward::Passed;
-use crate::steps::{accept, answer, authenticate, client, forward, limit, route};
+use crate::steps::{accept, answer, audit, authenticate, client, forward, limit, route};
 
 /// Answers one request.
 ///
@@ -37,6 +37,11 @@ pub(crate) fn serve(
     let mut body = Unasked::new(body, &head.headers);
     async move {
         let outcome = run(&context, &config, &mut finish.exchange, &mut head, &mut body).await;
+        let outcome = match finish.exchange.audit {
+            // A box, because this is rare.
+            Some(_) => Box::pin(audit::write(&context, &mut finish.exchange, outcome)).await,
+            None => outcome,
+        };
         finish.exchange.body_in_the_way = !body.settle().await;
         Ok(match outcome {
             Ok(passed) => answer::passed_on(&context, &config, finish, passed),
@@ -66,6 +71,7 @@ async fn run(
     };
     limit::by_ip(config, exchange, route, &credentials)?;
     authenticate::verify(config, exchange, route, head, credentials).await?;
+    audit::check(context, exchange)?;
     limit::by_caller(config, exchange, route, head)?;
     // admit: class, fairness and a place in the queue for the upstream
     // kill switches: a flag that is off answers here

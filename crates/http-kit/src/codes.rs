@@ -215,6 +215,9 @@ codes! {
     /// A defect of the edge.
     Internal = "0502", INTERNAL_SERVER_ERROR, "Internal error",
         "The edge failed; the request id finds the cause in the operator's log.";
+    /// The operation must leave an entry in the ledger, and none can be taken.
+    AuditUnavailable = "0503", SERVICE_UNAVAILABLE, "Audit not available",
+        "This operation must be written down, and at the moment it cannot be.";
 }
 
 impl Code {

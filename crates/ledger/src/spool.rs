@@ -276,6 +276,15 @@ impl Spool {
         Ok(async move { wait.await.unwrap_or(Err(SpoolError::Closed)) })
     }
 
+    /// Whether it takes another record, as of now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        !self.shared.broken.load(Ordering::Acquire)
+            && of(&self.shared.records) < self.shared.records_max
+            && of(&self.shared.bytes) + (RECORD_BYTES_MAX as u64) < self.shared.bytes_max
+    }
+
     /// Figures as of now.
     #[must_use]
     pub fn figures(&self) -> SpoolFigures {

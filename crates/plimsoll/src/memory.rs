@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_console::{Rooms, RoomsCell};
-use plimsoll_edge::Edge;
+use plimsoll_edge::{AuditSink, Edge};
 use plimsoll_ledger::{Fact, Ledger, SealerState, Spool, SpoolFigures};
 use plimsoll_manifest::env::{self, Secret};
 use plimsoll_protection::{Keyring, KeyringOptions};
@@ -230,8 +230,8 @@ impl Memory {
     }
 
     /// Where the edge leaves what it audits.
-    pub(crate) fn spool(&self) -> Spool {
-        self.shared.spool.clone()
+    pub(crate) fn audit(&self) -> AuditSink {
+        AuditSink::new(self.shared.spool.clone(), Arc::clone(&self.shared.keyring))
     }
 
     /// How it is.

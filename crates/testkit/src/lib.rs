@@ -32,6 +32,7 @@ mod ports;
 mod process;
 mod runner;
 mod script;
+mod seed;
 mod tokens;
 mod wire;
 

@@ -1,9 +1,10 @@
 //! Plimsoll as a running process.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -37,6 +38,9 @@ pub struct PlimsollOptions {
     pub inherited: Vec<TcpListener>,
     /// The data directory; one of its own that goes with the process when `None`.
     pub data_dir: Option<PathBuf>,
+    /// Whether the data directory is left as it is: without it, one without a cluster gets one that
+    /// was made before.
+    pub unseeded: bool,
     /// How long it may take until `/readyz` answers 200; 20 s when `None`.
     pub ready_within: Option<Duration>,
     /// Start only; do not wait until it is ready.
@@ -75,7 +79,12 @@ impl Plimsoll {
         for (name, bytes) in &options.files {
             std::fs::write(work.path().join(name), bytes)?;
         }
+        // As root, Postgres runs as another user, who has to get through to the data directory.
+        std::fs::set_permissions(work.path(), Permissions::from_mode(0o711))?;
         let data_dir = options.data_dir.clone().unwrap_or_else(|| work.path().join("data"));
+        if !options.unseeded && !data_dir.join("postgres").exists() {
+            crate::seed::seed(&data_dir)?;
+        }
         let address = |nth: usize, wanted: Option<SocketAddr>| match options.inherited.get(nth) {
             Some(listener) => listener.local_addr(),
             None => wanted.map_or_else(free_addr, Ok),

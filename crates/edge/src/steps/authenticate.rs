@@ -143,7 +143,8 @@ pub(crate) async fn verify(
         let error = AuthError::RevocationsUnknown { retry_after: REVOCATIONS_AGAIN };
         return Err(refusal(config, exchange, error, &[]));
     }
-    let outcome = match (security(config, route), &verified) {
+    exchange.verified = verified;
+    let outcome = match (security(config, route), &exchange.verified) {
         (Security::Public, _) => AuthOutcome::Public,
         (Security::PassThrough, _) => AuthOutcome::PassedThrough,
         (Security::Token { any_of, .. }, Some(verified)) => {
@@ -164,7 +165,6 @@ pub(crate) async fn verify(
         }
     };
     exchange.context.core.shard.count(Counter::Auth(outcome));
-    exchange.verified = verified;
     Ok(())
 }
 

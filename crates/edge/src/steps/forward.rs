@@ -47,6 +47,16 @@ pub(crate) enum Passed {
     Upstream { answer: Answer, limits: AnswerLimits },
 }
 
+impl Passed {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Own(response) => response.status(),
+            Self::Switched(response) => response.status(),
+            Self::Upstream { answer, .. } => answer.response.status(),
+        }
+    }
+}
+
 /// Sends the request where its route leads.
 pub(crate) async fn forward(
     context: &Arc<ConnContext>,

@@ -48,6 +48,7 @@ pub(crate) fn find<'c>(
     let route = match config.router.find(&head.method, path, &head.headers) {
         Match::Operation(operation) => {
             exchange.operation = Some(Arc::clone(&operation.id));
+            exchange.audit = operation.audit;
             Route::Operation(operation)
         }
         Match::Passthrough(passthrough) => {

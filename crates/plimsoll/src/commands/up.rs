@@ -118,6 +118,7 @@ impl Started {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             access_log: Some(access_log),
+            audit: Some(memory.audit()),
             control: Handle::current(),
         });
         let edge = Arc::new(edge.map_err(|error| Failure::Faults(vec![error.to_string()]))?);

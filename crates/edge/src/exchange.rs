@@ -30,6 +30,8 @@ pub(crate) struct Exchange {
     pub(crate) id: Id,
     pub(crate) trace: TraceContext,
     pub(crate) trace_continued: bool,
+    /// The client's own span, where it said one.
+    pub(crate) trace_parent: Option<[u8; 8]>,
     pub(crate) started: Nanos,
     pub(crate) started_unix_ms: u64,
     pub(crate) method: Method,
@@ -64,11 +66,12 @@ impl Exchange {
         let (random, span) = (core.random(), core.random_u64());
         Self {
             id: Id::accept_or_make(headers, unix_ms, random),
-            trace: parent.map_or_else(
+            trace: core.shard.sample(parent.map_or_else(
                 || TraceContext::new(core.random(), span, false),
                 |parent| parent.child(span, false),
-            ),
+            )),
             trace_continued: parent.is_some(),
+            trace_parent: parent.map(|parent| parent.span_id()),
             started: core.clock.now(),
             started_unix_ms: unix_ms,
             method: head.method.clone(),

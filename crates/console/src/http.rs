@@ -1,25 +1,25 @@
-//! The routes of the ops listener. Every one is a question.
+//! The routes of the ops listener. Every one but `/otlp` is a question.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use plimsoll_base::SharedClock;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::csv;
-use crate::guard::guard;
+use crate::guard::{Guard, guard};
 use crate::live::{Hub, live};
 use crate::model::Source;
+use crate::otlp::{self, READING_MAX};
 use crate::page;
 use crate::problem::{OpsCode, Problem};
 use crate::view::{Asked, Sort, View, WINDOWS};
@@ -35,6 +35,8 @@ pub(crate) struct Console {
     pub(crate) clock: SharedClock,
     pub(crate) hub: Arc<Hub>,
     pub(crate) stopped: watch::Receiver<bool>,
+    /// Bodies sent to `/otlp` that are read at once.
+    pub(crate) reading: Arc<Semaphore>,
 }
 
 impl Console {
@@ -44,7 +46,8 @@ impl Console {
         live_max: usize,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { source, clock, hub: Arc::new(Hub::new(live_max)), stopped }
+        let reading = Arc::new(Semaphore::new(READING_MAX));
+        Self { source, clock, hub: Arc::new(Hub::new(live_max)), stopped, reading }
     }
 
     pub(crate) fn view(&self, asked: Asked) -> View {
@@ -52,13 +55,14 @@ impl Console {
     }
 }
 
-pub(crate) fn router(console: Console, bound: SocketAddr, pages: bool) -> Router {
+pub(crate) fn router(console: Console, guarded: Guard, pages: bool) -> Router {
     let always = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz));
+        .route("/readyz", get(readyz))
+        .route("/otlp/v1/{signal}", post(otlp::take));
     let routes = if pages { always.merge(page_routes()) } else { always };
-    routes.fallback(nothing).layer(from_fn_with_state(bound, guard)).with_state(console)
+    routes.fallback(nothing).layer(from_fn_with_state(guarded, guard)).with_state(console)
 }
 
 fn page_routes() -> Router<Console> {
@@ -172,6 +176,6 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 async fn nothing() -> Problem {
     Problem::new(
         OpsCode::NotFound,
-        "The ops listener has /, /live, /metrics, /healthz, /readyz and the tables as CSV.",
+        "The ops listener has /, /live, /metrics, /healthz, /readyz, /otlp and the tables as CSV.",
     )
 }

@@ -14,8 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::guard::Guard;
 use crate::http::{Console, router};
 use crate::model::Source;
+use crate::otlp::IngestToken;
 
 /// Connections served at once; one more waits to be accepted.
 pub const CONNECTIONS_MAX: usize = 128;
@@ -47,13 +49,21 @@ pub struct ConsoleOptions {
     pub live_max: usize,
     /// Whether there are pages, or only metrics and health.
     pub pages: bool,
+    /// What `/otlp` asks for; without one it is open on loopback and closed elsewhere.
+    pub ingest_token: Option<IngestToken>,
 }
 
 impl ConsoleOptions {
     /// The usual bounds.
     #[must_use]
     pub fn new(clock: SharedClock) -> Self {
-        Self { clock, connections_max: CONNECTIONS_MAX, live_max: LIVE_MAX, pages: true }
+        Self {
+            clock,
+            connections_max: CONNECTIONS_MAX,
+            live_max: LIVE_MAX,
+            pages: true,
+            ingest_token: None,
+        }
     }
 }
 
@@ -72,7 +82,8 @@ pub async fn serve(
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(options.connections_max.max(1)));
     let console = Console::new(source, options.clock, options.live_max, stopped.clone());
-    let router = router(console, bound, options.pages);
+    let guarded = Guard { bound, ingest_token: options.ingest_token };
+    let router = router(console, guarded, options.pages);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {

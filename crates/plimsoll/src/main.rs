@@ -11,6 +11,7 @@ mod exit;
 mod inherited;
 mod node;
 mod setup;
+mod telemetry;
 mod watch;
 
 use clap::Parser as _;

@@ -16,10 +16,13 @@ use tokio::sync::oneshot;
 
 pub(crate) use source::weaknesses;
 
+use crate::telemetry::Telemetry;
+
 /// The node. See the module's page.
 pub(crate) struct Node {
     pub(crate) edge: Edge,
     pub(crate) facts: Facts,
+    pub(crate) telemetry: Telemetry,
     metrics: Arc<Metrics>,
     clock: SharedClock,
     draining: AtomicBool,
@@ -43,10 +46,12 @@ impl Node {
         metrics: Arc<Metrics>,
         clock: &SharedClock,
         facts: Facts,
+        telemetry: Telemetry,
     ) -> Self {
         Self {
             edge,
             facts,
+            telemetry,
             metrics,
             clock: Arc::clone(clock),
             draining: AtomicBool::new(false),
@@ -68,6 +73,7 @@ impl Node {
         match self.edge.reload(input) {
             Ok(()) => {
                 self.remember(&[]);
+                self.telemetry.apply(&self.edge.config());
                 tracing::info!(hash = %input.hash, "manifest reloaded");
             }
             Err(error) => {
@@ -109,8 +115,11 @@ impl Node {
         with_console: bool,
         stopped: oneshot::Receiver<()>,
     ) {
-        let options =
-            ConsoleOptions { pages: with_console, ..ConsoleOptions::new(Arc::clone(&self.clock)) };
+        let options = ConsoleOptions {
+            pages: with_console,
+            ingest_token: self.telemetry.ingest_token.clone(),
+            ..ConsoleOptions::new(Arc::clone(&self.clock))
+        };
         let served = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => {
                 let stopped = async {

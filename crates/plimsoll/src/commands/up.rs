@@ -19,6 +19,7 @@ use crate::data_dir::{DataDir, DataDirLock};
 use crate::exit::Failure;
 use crate::node::{Facts, Node};
 use crate::setup::{Setup, Source, lines};
+use crate::telemetry::Telemetry;
 use crate::watch::{LOOK_EVERY, Watched};
 use crate::{banner, inherited};
 
@@ -117,7 +118,8 @@ impl Started {
             manifest_path: arguments.manifest.clone(),
             started_unix_ms: clock.unix_ms(),
         };
-        let node = Node::new(edge, metrics, &clock, facts);
+        let telemetry = Telemetry::start(&edge.config(), &metrics, &clock, control)?;
+        let node = Node::new(edge, metrics, &clock, facts, telemetry);
         banner::print(&node);
         Ok(Self { node: Arc::new(node), access_log_stop, ops, clock, lock })
     }
@@ -224,6 +226,7 @@ async fn serve(
         ))),
         None => Err(Failure::Failed("stopped at once by a second signal".to_owned())),
     };
+    node.telemetry.stop().await;
     if stop_ops.send(()).is_ok() {
         // The console answers what it is answering; live pages are cut by the runtime's end.
         let _ended_or_cut = tokio::time::timeout(OPS_SHUTDOWN, console).await.is_ok();

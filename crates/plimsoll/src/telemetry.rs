@@ -8,7 +8,7 @@ use plimsoll_base::SharedClock;
 use plimsoll_console::{IngestToken, TOKEN_BYTES_LEAST};
 use plimsoll_edge::Config;
 use plimsoll_manifest::env::{secret, var};
-use plimsoll_manifest::{Manifest, OtlpCompression};
+use plimsoll_manifest::{HttpUrl, Manifest, OtlpCompression};
 use plimsoll_outbound::{
     FetchOptions, Outbound, OutboundError, OutboundOptions, Phase, Post as OutboundPost,
 };
@@ -49,8 +49,12 @@ impl Telemetry {
     ) -> Result<Self, Failure> {
         let manifest = config.manifest();
         let environment = environment()?;
-        let settings = settings(manifest, &environment)
+        let mut settings = settings(manifest, &environment)
             .map_err(|error| Failure::Faults(vec![error.to_string()]))?;
+        if settings.endpoint.as_deref().is_some_and(|endpoint| is_own(manifest, endpoint)) {
+            tracing::warn!("the OTLP endpoint is this node's own /otlp; nothing is exported");
+            settings.endpoint = None;
+        }
         let exports = settings.endpoint.is_some();
         let ingest = Arc::new(Ingest::new(Arc::clone(metrics), Arc::clone(clock)));
         let names: Arc<Mutex<Arc<SpanNames>>> = Arc::default();
@@ -104,6 +108,14 @@ impl Telemetry {
             tracing::warn!("the exporter did not end in time");
         }
     }
+}
+
+/// Whether an endpoint leads back here, as it does where the variables meant for the backend stand
+/// in the edge's environment, too.
+fn is_own(manifest: &Manifest, endpoint: &str) -> bool {
+    let Ok(url) = endpoint.parse::<HttpUrl>() else { return false };
+    let port = format!(":{}/otlp", manifest.ops.listen.0.port());
+    url.is_loopback() && endpoint.ends_with(&port)
 }
 
 fn environment() -> Result<FromEnvironment, Failure> {

@@ -52,8 +52,6 @@ use crate::shard::lock;
 pub const BODY_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a body when it is inflated.
 pub const INFLATED_BYTES_MAX: usize = 16 << 20;
-/// The edge's requests are remembered while spans came within this.
-const FED_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Traces are put together at most this often.
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -213,12 +211,6 @@ impl Ingest {
         for (bound, calls) in state.calls.take_folded() {
             self.metrics.count_many(Counter::CallFolded(bound), calls);
         }
-    }
-
-    /// Whether spans arrived lately, so that it is worth remembering which trace was which request.
-    pub(crate) fn is_fed(&self) -> bool {
-        let fed_at = lock(&self.state).fed_at;
-        fed_at.is_some_and(|at| self.clock.now().since(at) < FED_WITHIN)
     }
 
     /// The edge's own requests that were kept since the last call.

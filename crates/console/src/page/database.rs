@@ -47,7 +47,7 @@ pub(super) fn calls(view: &View) -> Markup {
 fn how_to_send(view: &View) -> Markup {
     html! {
         @if view.ingest.traces_waiting > 0 {
-            p { "Spans are arriving; a trace is put together when it has been quiet for 5 s." }
+            p { "Spans are arriving; a trace is put together when it has been quiet for 10 s." }
         } @else {
             p.quiet {
                 "No spans yet. Start your backend, with its OpenTelemetry SDK switched on, in this \
@@ -70,7 +70,6 @@ fn operations(rows: &[OperationCalls]) -> Markup {
                 th.n scope="col" { "Requests" }
                 th.n scope="col" { "Calls a request" }
                 th.n scope="col" { "In the database, s" }
-                th.wide scope="col" { "Repeated within a request (N+1)" }
             } }
             tbody {
                 @for row in rows.iter().take(OPERATIONS_SHOWN_MAX) {
@@ -84,10 +83,11 @@ fn operations(rows: &[OperationCalls]) -> Markup {
                         td.n { (count(row.requests)) }
                         td.n { (aligned(&real(row.calls_per_request), 1)) }
                         td.n { (aligned(&format!("{:.2}", row.total_seconds), 2)) }
-                        td.wide {
-                            @if row.repeated.is_empty() { span.quiet { "nothing" } }
+                    }
+                    @if !row.repeated.is_empty() {
+                        tr { td.repeated colspan="4" {
                             @for one in &row.repeated { (repeated(one)) }
-                        }
+                        } }
                     }
                 }
             }
@@ -113,7 +113,7 @@ fn slowest(rows: &[OperationCalls]) -> Markup {
         rows.iter().flat_map(|row| row.slowest.iter().map(move |one| (row, one))).collect();
     all.sort_by(|a, b| b.1.total_seconds.total_cmp(&a.1.total_seconds));
     html! {
-        table {
+        table.statements {
             thead { tr {
                 th.name scope="col" { "Statement, by time in all calls" }
                 th.word scope="col" { "Operation" }

@@ -44,7 +44,7 @@ async fn spans_show_as_database_calls_on_the_page_in_json_and_csv() {
         let answer = post(&scene, "/otlp/v1/traces", LOCAL, &trace(seed)).await;
         assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
     }
-    scene.clock.advance(Duration::from_secs(6));
+    scene.clock.advance(Duration::from_secs(11));
     let page = scene.get("/").await.body;
     assert!(page.contains("SELECT a FROM t WHERE b = ?") && page.contains("N+1"));
     assert!(page.contains("<b>8</b> times a request") && !page.contains("<script>alert"));

@@ -215,6 +215,7 @@ async fn serve(
         _ = signals.terminate.recv() => None,
         _ = signals.interrupt.recv() => None,
     };
+    let at_once = drained.is_none();
     let outcome = match drained {
         Some(drained) if drained.requests_cut == 0 => {
             tracing::info!(took_s = drained.took.as_secs_f64(), "drained; no request was cut");
@@ -226,7 +227,9 @@ async fn serve(
         ))),
         None => Err(Failure::Failed("stopped at once by a second signal".to_owned())),
     };
-    node.telemetry.stop().await;
+    if !at_once {
+        node.telemetry.stop().await;
+    }
     if stop_ops.send(()).is_ok() {
         // The console answers what it is answering; live pages are cut by the runtime's end.
         let _ended_or_cut = tokio::time::timeout(OPS_SHUTDOWN, console).await.is_ok();

@@ -119,6 +119,8 @@ impl<'a> Sql<'a> {
             '.' if self.rest[1..].starts_with(|c: char| c.is_ascii_digit()) => self.number(),
             c if c.is_alphabetic() || c == '_' => self.word()?,
             c if c.is_control() || c == '\\' => return None,
+            '<' | '>' | '=' | '!' | '|' | '&' | '~' => self.operator(0),
+            '-' if self.rest[1..].starts_with('>') => self.operator(1),
             c => self.mark(c),
         };
         Some(Some(token))
@@ -127,6 +129,15 @@ impl<'a> Sql<'a> {
     fn mark(&mut self, mark: char) -> Token<'a> {
         self.rest = &self.rest[mark.len_utf8()..];
         Token::Mark(mark)
+    }
+
+    /// `<>`, `>=`, `->>`: one word.
+    fn operator(&mut self, from: usize) -> Token<'a> {
+        let part = |c: char| matches!(c, '<' | '>' | '=' | '!' | '|' | '&' | '~');
+        let more = self.rest[from..].find(|c: char| !part(c));
+        let (operator, rest) = self.rest.split_at(more.map_or(self.rest.len(), |more| from + more));
+        self.rest = rest;
+        Token::Word(operator)
     }
 
     fn value(&mut self, bytes: usize) -> Token<'a> {

@@ -134,6 +134,7 @@ enum Outcome {
 impl Exporter {
     /// Runs until `stop` turns true, then sends what is left within [`FLUSH_MAX`].
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        self.metrics.set_join(self.ingest.is_some());
         let (times, mut stop_metrics) = (Started::now(&self.clock), stop.clone());
         let spans = self.spans(&mut stop);
         let figures = self.figures(&mut stop_metrics, times);
@@ -186,7 +187,6 @@ impl Exporter {
         let mut kept = Vec::new();
         self.metrics.take_kept(&mut kept);
         if let Some(ingest) = &self.ingest {
-            self.metrics.set_join(ingest.is_fed());
             ingest.requests(&kept);
         }
         if self.export.is_none() {

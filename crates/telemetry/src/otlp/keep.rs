@@ -191,6 +191,7 @@ pub(crate) struct Detail {
 /// What became of a span that was to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
+    /// It waits, or nobody will miss it.
     Yes,
     /// The buffer is full.
     No,
@@ -200,10 +201,11 @@ pub(crate) enum Kept {
 pub(crate) fn keep(tracing: &Tracing, buffer: &mut Vec<KeptSpan>, record: &SpanRecord<'_>) -> Kept {
     let matters = tracing.matters(record.status, record.latency);
     let max = if matters { KEPT_PER_CORE_MAX } else { SAMPLED_PER_CORE_MAX };
-    if buffer.len() >= max {
-        return Kept::No;
-    }
     let flags = tracing.flags.load(Ordering::Relaxed);
+    if buffer.len() >= max {
+        // A request that was only to be found again by its trace is no span that is missed.
+        return if flags & EXPORT != 0 { Kept::No } else { Kept::Yes };
+    }
     let detail = (flags & EXPORT != 0).then(|| {
         Box::new(Detail {
             span: record.span_random.max(1).to_be_bytes(),

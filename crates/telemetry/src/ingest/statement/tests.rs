@@ -23,7 +23,7 @@ fn literals_go_and_names_stay() {
             "SELECT * FROM t WHERE a = ? AND b = ? AND c = ?",
         ),
         ("SELECT * FROM t WHERE a = %(name)s", "SELECT * FROM t WHERE a = ?"),
-        ("SELECT data->>'hunter2' FROM t", "SELECT data - > > ? FROM t"),
+        ("SELECT data->>'hunter2' FROM t", "SELECT data ->> ? FROM t"),
     ] {
         assert_eq!(of("postgresql", text), normal, "{text}");
     }

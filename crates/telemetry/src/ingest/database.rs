@@ -22,8 +22,8 @@ pub const TRACES_OPEN_MAX: usize = 4_096;
 pub const SPANS_OPEN_MAX: usize = 200_000;
 /// Spans of one trace; a call beyond it is counted as folded and not kept.
 pub const SPANS_OF_TRACE_MAX: usize = 2_048;
-/// A trace is put together when nothing came for it for so long: an SDK sends what it has every five
-/// seconds, and may cut a trace in two there …
+/// A trace is put together when nothing came for it for so long: an SDK sends what it has every
+/// five seconds, and may cut a trace in two there …
 pub const TRACE_QUIET: Duration = Duration::from_secs(10);
 /// … or when its first span came so long ago.
 pub const TRACE_AGE_MAX: Duration = Duration::from_secs(60);

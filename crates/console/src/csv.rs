@@ -14,10 +14,12 @@ pub(crate) enum Table {
     Routes,
     History,
     Loads,
+    DatabaseCalls,
+    ColdStarts,
 }
 
 impl Table {
-    const FILES: [(&'static str, Table); 7] = [
+    const FILES: [(&'static str, Table); 9] = [
         ("operations.csv", Table::Operations),
         ("platforms.csv", Table::Platforms),
         ("device-models.csv", Table::DeviceModels),
@@ -25,6 +27,8 @@ impl Table {
         ("routes.csv", Table::Routes),
         ("history.csv", Table::History),
         ("loads.csv", Table::Loads),
+        ("database-calls.csv", Table::DatabaseCalls),
+        ("cold-starts.csv", Table::ColdStarts),
     ];
 
     pub(crate) fn by_file(file: &str) -> Option<Self> {
@@ -146,6 +150,8 @@ pub(crate) fn write(table: Table, view: &View) -> String {
         Table::Upstreams => upstreams(view),
         Table::Routes => routes(view),
         Table::History => history(view),
+        Table::DatabaseCalls => database_calls(view),
+        Table::ColdStarts => cold_starts(view),
         Table::Loads => {
             let mut lines = Lines::with_head(&["name", "value", "max", "unit"]);
             for row in &view.loads {
@@ -210,6 +216,60 @@ fn history(view: &View) -> String {
         lines.number(row.age_seconds).number(row.requests_per_second).number(row.errors_per_second);
         lines.maybe(row.p50_seconds).maybe(row.p95_seconds).maybe(row.p99_seconds);
         lines.number(row.connections_open).number(row.requests_in_flight).end();
+    }
+    lines.text
+}
+
+/// One line a statement; one without for an operation that made no call.
+fn database_calls(view: &View) -> String {
+    let mut lines = Lines::with_head(&[
+        "service",
+        "operation",
+        "requests",
+        "calls_per_request",
+        "statement",
+        "calls",
+        "p50_seconds",
+        "p95_seconds",
+        "total_seconds",
+        "repeated_median_calls",
+        "repeated_p95_calls",
+        "repeated_request_share",
+    ]);
+    for row in &view.ingest.operations {
+        let mut statements = row.slowest.iter().map(Some).collect::<Vec<_>>();
+        if statements.is_empty() {
+            statements.push(None);
+        }
+        for one in statements {
+            let repeated = one.and_then(|one| {
+                row.repeated.iter().find(|repeated| repeated.statement == one.statement)
+            });
+            lines.text(&row.service).text(&row.operation).number(row.requests);
+            lines.number(row.calls_per_request);
+            lines.text(one.map_or("", |one| &*one.statement)).maybe(one.map(|one| one.calls));
+            lines.maybe(one.map(|one| one.p50_seconds)).maybe(one.map(|one| one.p95_seconds));
+            lines.maybe(one.map(|one| one.total_seconds));
+            lines.maybe(repeated.map(|one| one.median_calls));
+            lines.maybe(repeated.map(|one| one.p95_calls));
+            lines.maybe(repeated.map(|one| one.request_share)).end();
+        }
+    }
+    lines.text
+}
+
+fn cold_starts(view: &View) -> String {
+    let mut lines = Lines::with_head(&[
+        "device_model",
+        "app_version",
+        "starts",
+        "p50_seconds",
+        "p95_seconds",
+        "age_seconds",
+    ]);
+    for row in &view.ingest.cold_starts {
+        lines.text(&row.device_model).text(&row.app_version).number(row.starts);
+        lines.number(row.p50_seconds).number(row.p95_seconds).number(row.age_seconds).end();
     }
     lines.text
 }

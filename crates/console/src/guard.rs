@@ -12,6 +12,7 @@ use http::header::{
 };
 use http::{HeaderValue, Method};
 
+use crate::otlp::{self, IngestToken, Refused};
 use crate::problem::{OpsCode, Problem};
 
 /// Nothing loads from elsewhere, nothing frames it, nothing is sent from it.
@@ -30,15 +31,45 @@ const HEADERS: [(HeaderName, &str); 6] = [
 /// Paths that say no more than a load balancer needs.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
+/// Where the listener is, and what opens `/otlp`.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    pub(crate) bound: SocketAddr,
+    pub(crate) ingest_token: Option<IngestToken>,
+}
+
+/// Who may send telemetry: whoever shows the token where there is one; else whoever names loopback
+/// on a listener bound there. A page of another site cannot: it may send neither the token nor a
+/// media type that is taken here.
+fn check_ingest<B>(guard: &Guard, request: &http::Request<B>) -> Result<(), Refused> {
+    let refused = |status, says| Err(Refused::new(request.headers(), status, says));
+    match &guard.ingest_token {
+        Some(token) if token.is_shown(request.headers()) => {}
+        Some(_) => return refused(401, "Send Authorization: Bearer with the ingest token."),
+        None if !guard.bound.ip().to_canonical().is_loopback() => {
+            return refused(403, "Off loopback /otlp is served only with PLIMSOLL_INGEST_TOKEN.");
+        }
+        None if !names_loopback(guard.bound, request) => {
+            return refused(421, "The Host must be localhost, 127.0.0.1, [::1] or the address.");
+        }
+        None => {}
+    }
+    if *request.method() != Method::POST {
+        return refused(405, "Use POST.");
+    }
+    Ok(())
+}
+
 /// Refuses who may not ask; sets the headers of every answer.
-pub(crate) async fn guard(
-    State(bound): State<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let mut response = match check(bound, &request) {
+pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let checked = if otlp::is_path(request.uri().path()) {
+        check_ingest(&guard, &request).map_err(IntoResponse::into_response)
+    } else {
+        check(guard.bound, &request).map_err(IntoResponse::into_response)
+    };
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        Err(response) => response,
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {

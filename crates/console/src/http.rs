@@ -1,26 +1,26 @@
-//! The routes of the ops listener. Every one is a question.
+//! The routes of the ops listener. Every one but `/otlp` is a question.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use plimsoll_base::SharedClock;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::api::{self, RoomsCell};
 use crate::csv;
-use crate::guard::guard;
+use crate::guard::{Guard, guard};
 use crate::live::{Hub, live};
 use crate::model::Source;
+use crate::otlp::{self, READING_MAX};
 use crate::page;
 use crate::problem::{OpsCode, Problem};
 use crate::server::ConsoleOptions;
@@ -38,6 +38,8 @@ pub(crate) struct Console {
     pub(crate) hub: Arc<Hub>,
     pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) rooms: RoomsCell,
+    /// Bodies sent to `/otlp` that are read at once.
+    pub(crate) reading: Arc<Semaphore>,
 }
 
 impl Console {
@@ -52,6 +54,7 @@ impl Console {
             hub: Arc::new(Hub::new(options.live_max)),
             stopped,
             rooms: Arc::clone(&options.rooms),
+            reading: Arc::new(Semaphore::new(READING_MAX)),
         }
     }
 
@@ -60,13 +63,15 @@ impl Console {
     }
 }
 
-pub(crate) fn router(console: Console, bound: SocketAddr, pages: bool) -> Router {
+pub(crate) fn router(console: Console, guarded: Guard, pages: bool) -> Router {
     let always = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz));
-    let routes = if pages { always.merge(page_routes()).merge(api::questions()) } else { always };
-    routes.fallback(nothing).layer(from_fn_with_state(bound, guard)).with_state(console)
+        .route("/readyz", get(readyz))
+        .route("/otlp/v1/{signal}", post(otlp::take));
+    let routes =
+        if pages { always.merge(page_routes()).merge(api::questions()) } else { always };
+    routes.fallback(nothing).layer(from_fn_with_state(guarded, guard)).with_state(console)
 }
 
 fn page_routes() -> Router<Console> {
@@ -180,6 +185,6 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 pub(crate) async fn nothing() -> Problem {
     Problem::new(
         OpsCode::NotFound,
-        "The ops listener has /, /live, /metrics, /healthz, /readyz and the tables as CSV.",
+        "The ops listener has /, /live, /metrics, /healthz, /readyz, /otlp and the tables as CSV.",
     )
 }

@@ -1,9 +1,10 @@
 //! The ops listener: one page of live figures for the people who run the node, the same as JSON and
 //! CSV, `/metrics`, `/healthz`, `/readyz`.
 //!
-//! Nothing here changes anything: there is no route that takes more than a question. It knows the
-//! edge only through [`Source`], and it is served on loopback, to requests that name loopback;
-//! bound elsewhere it answers `/healthz` and `/readyz` and nothing more, until there is a sign-in.
+//! Nothing here changes anything: there is no route that takes more than a question, but `/otlp`,
+//! which takes telemetry. It knows the edge only through [`Source`], and it is served on loopback,
+//! to requests that name loopback; bound elsewhere it answers `/healthz` and `/readyz`, takes
+//! `/otlp` from whoever holds the ingest token, and nothing more, until there is a sign-in.
 
 mod api;
 pub mod client;
@@ -13,6 +14,7 @@ mod http;
 mod live;
 mod local;
 mod model;
+mod otlp;
 mod page;
 mod problem;
 mod server;
@@ -24,5 +26,6 @@ pub use model::{
     Listening, LoadRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow, Source,
     UpstreamRow,
 };
+pub use otlp::{IngestToken, TOKEN_BYTES_LEAST};
 pub use problem::OpsCode;
 pub use server::{CONNECTIONS_MAX, ConsoleOptions, LIVE_MAX, serve};

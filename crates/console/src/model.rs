@@ -1,6 +1,9 @@
 //! What the console shows, as plain data, and the one trait it is asked through.
 
+use std::sync::Arc;
+
 use plimsoll_telemetry::Metrics;
+use plimsoll_telemetry::ingest::Ingest;
 use serde::Serialize;
 
 /// Where the console gets what it shows. The composition root implements it over the edge.
@@ -17,6 +20,10 @@ pub trait Source: Send + Sync {
     fn notices(&self) -> Vec<Notice>;
     /// What runs here.
     fn identity(&self) -> NodeInfo;
+    /// What spans and figures sent to `/otlp` came to; none where nothing may be sent.
+    fn ingest(&self) -> Option<Arc<Ingest>> {
+        None
+    }
     /// Bounded things besides connections, requests and metric series: a limit's keys, a cache.
     fn loads(&self) -> Vec<LoadRow> {
         Vec::new()

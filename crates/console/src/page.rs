@@ -1,5 +1,6 @@
 //! The page, drawn on the server. It reads without script; with it, it is drawn anew each second.
 
+mod database;
 mod format;
 mod mark;
 mod plot;
@@ -53,6 +54,8 @@ pub(crate) fn view(view: &View) -> Markup {
             (tables::operations(view))
             (tables::platforms(view))
             (tables::device_models(view))
+            (database::calls(view))
+            (database::cold_starts(view))
             (tables::upstreams(view))
             (tables::routes(view))
             (sections::node(view))

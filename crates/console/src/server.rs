@@ -15,8 +15,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::api::RoomsCell;
+use crate::guard::Guard;
 use crate::http::{Console, router};
 use crate::model::Source;
+use crate::otlp::IngestToken;
 
 /// Connections served at once; one more waits to be accepted.
 pub const CONNECTIONS_MAX: usize = 128;
@@ -50,6 +52,8 @@ pub struct ConsoleOptions {
     pub pages: bool,
     /// What the operator JSON answers from.
     pub rooms: RoomsCell,
+    /// What `/otlp` asks for; without one it is open on loopback and closed elsewhere.
+    pub ingest_token: Option<IngestToken>,
 }
 
 impl ConsoleOptions {
@@ -62,6 +66,7 @@ impl ConsoleOptions {
             live_max: LIVE_MAX,
             pages: true,
             rooms: RoomsCell::default(),
+            ingest_token: None,
         }
     }
 }
@@ -81,7 +86,8 @@ pub async fn serve(
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(options.connections_max.max(1)));
     let console = Console::new(source, &options, stopped.clone());
-    let router = router(console, bound, options.pages);
+    let guarded = Guard { bound, ingest_token: options.ingest_token };
+    let router = router(console, guarded, options.pages);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {

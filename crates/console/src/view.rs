@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_base::SharedClock;
+use plimsoll_telemetry::ingest::IngestOverview;
 use plimsoll_telemetry::{DeviceModelFigures, Figures, PlatformFigures, Second};
 use serde::Serialize;
 
@@ -100,6 +101,8 @@ pub(crate) struct View {
     pub(crate) upstreams: Vec<UpstreamRow>,
     pub(crate) routes: Vec<RouteRow>,
     pub(crate) history: Vec<Second>,
+    /// Database calls and cold starts, from the spans and figures sent to `/otlp`.
+    pub(crate) ingest: IngestOverview,
 }
 
 impl View {
@@ -158,6 +161,7 @@ impl View {
             upstreams: source.upstreams(),
             routes,
             history: overview.history,
+            ingest: source.ingest().map(|ingest| ingest.overview()).unwrap_or_default(),
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Exchange {
     pub(crate) id: Id,
     pub(crate) trace: TraceContext,
     pub(crate) trace_continued: bool,
+    /// The client's own span, where it said one.
+    pub(crate) trace_parent: Option<[u8; 8]>,
     pub(crate) started: Nanos,
     pub(crate) started_unix_ms: u64,
     pub(crate) method: Method,
@@ -65,6 +67,7 @@ impl Exchange {
             id: Id::default(),
             trace: TraceContext::new(0, 0, false),
             trace_continued: false,
+            trace_parent: None,
             started: core.clock.now(),
             started_unix_ms: core.clock.unix_ms(),
             method: head.method.clone(),
@@ -97,10 +100,11 @@ impl Exchange {
         let parent = parent.and_then(|value| TraceContext::parse(value.as_bytes()));
         let span = core.random_u64();
         self.trace_continued = parent.is_some();
-        self.trace = parent.map_or_else(
+        self.trace_parent = parent.map(|parent| parent.span_id());
+        self.trace = core.shard.sample(parent.map_or_else(
             || TraceContext::new(core.random(), span, false),
             |parent| parent.child(span, false),
-        );
+        ));
         self.from = self.context.peer.client(headers, &config.trusted);
     }
 

@@ -25,6 +25,7 @@ mod listen;
 mod record;
 mod refusal;
 pub mod router;
+mod span;
 mod stack;
 mod stall;
 mod steps;

@@ -11,6 +11,7 @@ use plimsoll_telemetry::{AccessEntry, Counter, Sample, SlowClient, UpstreamError
 use crate::body::InboundOutcome;
 use crate::exchange::Exchange;
 use crate::steps::audit;
+use crate::span;
 
 /// nginx' status for a client that went away before it was answered; nobody is sent it.
 pub(crate) const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -116,6 +117,9 @@ impl Drop for Finish {
             bytes_in,
             bytes_out: self.bytes_out,
         });
+        if core.shard.keeps(&exchange.trace, self.status(), latency) {
+            span::keep(exchange, self.status(), latency, self.end == End::Cut);
+        }
         let Some(access) = &core.access else { return };
         let entry = AccessEntry {
             time_unix_ms: exchange.started_unix_ms.saturating_add(micros(latency) / 1000),

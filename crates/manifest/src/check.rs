@@ -8,6 +8,7 @@ mod listeners;
 mod operations;
 mod paths;
 mod services;
+mod telemetry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -33,6 +34,7 @@ pub(crate) fn check(
     auth::check(&mut cx);
     limits::check(&mut cx);
     operations::check(&mut cx);
+    telemetry::check(&mut cx);
     if let Some(base_dir) = base_dir {
         files::check(&mut cx, base_dir);
     }

@@ -44,7 +44,7 @@ pub use reference::reference_markdown;
 pub use root::Manifest;
 pub use schema::json_schema;
 pub use service::{Ejection, Pool, Release, Service, ServiceVersion, Timeouts, VersionRule};
-pub use telemetry::{AccessLogFormat, TelemetrySection};
+pub use telemetry::{AccessLogFormat, OtlpCompression, OtlpSection, TelemetrySection};
 pub use values::{
     Cidr, HeaderName, HttpUrl, ListenAddr, OriginUrl, PathPrefix, PathTemplate, ValueError,
 };

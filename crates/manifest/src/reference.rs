@@ -146,6 +146,7 @@ fn type_of(shape: Shape) -> String {
             words.join(" or ")
         }
         Kind::Integer => format!("whole number{}", bounds("minimum", "maximum")),
+        Kind::Number => format!("number{}", bounds("minimum", "maximum")),
         Kind::Boolean => "`true` or `false`".to_owned(),
         Kind::Text => "text".to_owned(),
         Kind::Form(name) => format!("{}{}", form_name(name), bounds("x-min", "x-max")),

@@ -37,7 +37,7 @@ pub struct Manifest {
     pub passthrough: Vec<Passthrough>,
     /// Where the app says what it is, if it already does so in headers of its own. Since 0.1.
     pub client: ClientSection,
-    /// Metrics and the access log. Since 0.1.
+    /// Metrics, the access log, and OpenTelemetry. Since 0.1.
     pub telemetry: TelemetrySection,
 }
 

@@ -190,6 +190,8 @@ pub(crate) enum Kind<'s> {
     ListOf(Shape<'s>),
     OneOf(&'s [Value]),
     Integer,
+    /// A number, with a fraction or without.
+    Number,
     Boolean,
     Text,
     /// A form of its own, read by its own reader: the name says which.
@@ -231,6 +233,7 @@ impl<'s> Shape<'s> {
         }
         match self.text("type") {
             Some("integer") => Kind::Integer,
+            Some("number") => Kind::Number,
             Some("boolean") => Kind::Boolean,
             _ if self.name.is_empty() => Kind::Text,
             _ => Kind::Form(self.name),

@@ -48,6 +48,12 @@ pub enum OutboundError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A header field that cannot be sent. Neither its name nor its value is shown.
+    #[error("header field {index} cannot be sent: use a token as name and visible ASCII as value")]
+    Header {
+        /// Which one, counted from one.
+        index: usize,
+    },
     /// An address of the host is one we do not call.
     #[error("{host} is {address}, {why}: {advice}")]
     Forbidden {

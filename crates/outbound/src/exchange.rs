@@ -1,19 +1,22 @@
 //! One request and its answer on one fresh connection.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST};
-use http::header::{HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName,
+    HeaderValue, RETRY_AFTER, USER_AGENT,
+};
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::{OutboundError, Phase};
-use crate::outbound::{FetchOptions, Fetched, Progress};
+use crate::outbound::{FetchOptions, Fetched, Post, Progress};
 use crate::target::Target;
 
 const ANSWER_HEADERS_MAX: usize = 64;
@@ -21,16 +24,18 @@ const ANSWER_HEAD_BYTES_MAX: usize = 32 * 1024;
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("plimsoll/", env!("CARGO_PKG_VERSION")));
 
-/// Sends a GET on `io` and reads the whole answer.
-pub(crate) async fn get<Io>(
+/// Sends a GET, or a POST where there is one, on `io` and reads the whole answer.
+pub(crate) async fn ask<Io>(
     io: Io,
     target: &Target,
+    post: Option<&Post>,
     options: &FetchOptions,
     progress: &Progress,
 ) -> Result<Fetched, OutboundError>
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let request = request(target, post, options)?;
     progress.enter(Phase::Answer);
     let (sender, connection) = Builder::new()
         .max_headers(ANSWER_HEADERS_MAX)
@@ -39,7 +44,7 @@ where
         .await
         .map_err(|source| broken(target, source))?;
     let mut connection = pin!(connection);
-    let mut exchange = pin!(exchange(sender, target, options, progress));
+    let mut exchange = pin!(exchange(sender, request, target, options, progress));
     // The connection is driven here and not in a task of its own: dropping this future ends both.
     // Its own fault also reaches the exchange, which tells it better, so it is not reported twice.
     let mut connection_open = true;
@@ -52,15 +57,13 @@ where
 }
 
 async fn exchange(
-    mut sender: SendRequest<Empty<Bytes>>,
+    mut sender: SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
     target: &Target,
     options: &FetchOptions,
     progress: &Progress,
 ) -> Result<Fetched, OutboundError> {
-    let answer = sender
-        .send_request(request(target, options))
-        .await
-        .map_err(|source| broken(target, source))?;
+    let answer = sender.send_request(request).await.map_err(|source| broken(target, source))?;
     progress.enter(Phase::Body);
     let status = answer.status();
     if status.is_redirection() {
@@ -72,21 +75,41 @@ async fn exchange(
     }
     let content_type =
         answer.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(|s| s.trim().parse().ok()).map(Duration::from_secs);
     let body = read(answer, target, options.bytes_max).await?;
-    Ok(Fetched { status, content_type, body })
+    Ok(Fetched { status, content_type, body, retry_after })
 }
 
-fn request(target: &Target, options: &FetchOptions) -> Request<Empty<Bytes>> {
-    let mut request = Request::new(Empty::new());
-    *request.method_mut() = Method::GET;
+fn request(
+    target: &Target,
+    post: Option<&Post>,
+    options: &FetchOptions,
+) -> Result<Request<Full<Bytes>>, OutboundError> {
+    let body = post.map(|post| post.body.clone()).unwrap_or_default();
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = if post.is_some() { Method::POST } else { Method::GET };
     *request.uri_mut() = target.uri.clone();
     let headers = request.headers_mut();
+    if let Some(post) = post {
+        for (index, (name, value)) in (1..).zip(&post.headers) {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok();
+            let value = HeaderValue::from_str(value).ok();
+            let (name, mut value) = name.zip(value).ok_or(OutboundError::Header { index })?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(post.content_type));
+        if let Some(coding) = post.content_encoding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+        }
+    }
     headers.insert(HOST, target.host_header.clone());
     headers.insert(USER_AGENT, AGENT);
     headers.insert(ACCEPT, HeaderValue::from_static(options.accept));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    request
+    Ok(request)
 }
 
 async fn read(

@@ -19,5 +19,5 @@ mod tls;
 
 pub use address::{AddressClass, classify};
 pub use error::{OutboundError, Phase};
-pub use outbound::{FetchOptions, Fetched, Lookup, Outbound, OutboundOptions, Resolver};
+pub use outbound::{FetchOptions, Fetched, Lookup, Outbound, OutboundOptions, Post, Resolver};
 pub use tls::client_config;

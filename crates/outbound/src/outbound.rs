@@ -83,6 +83,32 @@ pub struct Fetched {
     pub content_type: Option<String>,
     /// The whole body.
     pub body: Bytes,
+    /// `Retry-After`, where it says seconds (RFC 9110 §10.2.3).
+    pub retry_after: Option<Duration>,
+}
+
+/// What is sent with a POST.
+#[derive(Clone, Default)]
+pub struct Post {
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// `Content-Encoding`; none for a body as it is.
+    pub content_encoding: Option<&'static str>,
+    /// Further fields. They may hold secrets: no error and no `Debug` shows a value.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Post {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Post")
+            .field("content_type", &self.content_type)
+            .field("headers", &headers)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Makes calls. Cheap to clone; all clones share their bound of 64 calls at once.
@@ -139,9 +165,32 @@ impl Outbound {
     /// Whatever stood in the way: see [`OutboundError`]. A status other than a redirect is no
     /// error.
     pub async fn fetch(&self, url: &str, options: FetchOptions) -> Result<Fetched, OutboundError> {
+        self.ask(url, None, options).await
+    }
+
+    /// POSTs to `url` and reads the whole answer.
+    ///
+    /// # Errors
+    /// Whatever stood in the way: see [`OutboundError`]. A status other than a redirect is no
+    /// error.
+    pub async fn post(
+        &self,
+        url: &str,
+        post: &Post,
+        options: FetchOptions,
+    ) -> Result<Fetched, OutboundError> {
+        self.ask(url, Some(post), options).await
+    }
+
+    async fn ask(
+        &self,
+        url: &str,
+        post: Option<&Post>,
+        options: FetchOptions,
+    ) -> Result<Fetched, OutboundError> {
         let target = Target::parse(url)?;
         let progress = Progress(AtomicU8::new(Phase::Queue as u8));
-        let call = Box::pin(self.call(&target, &options, &progress));
+        let call = Box::pin(self.call(&target, post, &options, &progress));
         match timeout(options.deadline, call).await {
             Ok(result) => result,
             Err(_) => Err(OutboundError::Deadline {
@@ -155,6 +204,7 @@ impl Outbound {
     async fn call(
         &self,
         target: &Target,
+        post: Option<&Post>,
         options: &FetchOptions,
         progress: &Progress,
     ) -> Result<Fetched, OutboundError> {
@@ -166,7 +216,7 @@ impl Outbound {
         progress.enter(Phase::Connect);
         let tcp = connect(target, &addresses, options.deadline).await?;
         if !target.tls {
-            return exchange::get(tcp, target, options, progress).await;
+            return exchange::ask(tcp, target, post, options, progress).await;
         }
         let config = self.shared.tls.as_ref();
         let config = config.ok_or_else(|| OutboundError::NoRoots { host: target.label.clone() })?;
@@ -175,7 +225,7 @@ impl Outbound {
             .connect(target.server_name()?, tcp)
             .await
             .map_err(|source| OutboundError::Tls { host: target.label.clone(), source })?;
-        exchange::get(io, target, options, progress).await
+        exchange::ask(io, target, post, options, progress).await
     }
 
     async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, OutboundError> {

@@ -12,6 +12,7 @@ mod inherited;
 mod memory;
 mod node;
 mod setup;
+mod telemetry;
 mod watch;
 
 use clap::Parser as _;

@@ -17,12 +17,14 @@ use tokio::sync::watch;
 pub(crate) use source::weaknesses;
 
 use crate::memory::Memory;
+use crate::telemetry::Telemetry;
 
 /// The node. See the module's page.
 pub(crate) struct Node {
     pub(crate) edge: Arc<Edge>,
     pub(crate) facts: Facts,
     pub(crate) memory: Memory,
+    pub(crate) telemetry: Telemetry,
     metrics: Arc<Metrics>,
     clock: SharedClock,
     draining: AtomicBool,
@@ -47,11 +49,13 @@ impl Node {
         clock: &SharedClock,
         facts: Facts,
         memory: Memory,
+        telemetry: Telemetry,
     ) -> Self {
         Self {
             edge,
             facts,
             memory,
+            telemetry,
             metrics,
             clock: Arc::clone(clock),
             draining: AtomicBool::new(false),
@@ -77,6 +81,7 @@ impl Node {
                 if let (Ok(before), Ok(after)) = (before, serde_json::to_value(&input.manifest)) {
                     self.memory.manifest_changed(&before, &after, &input.hash);
                 }
+                self.telemetry.apply(&self.edge.config());
                 tracing::info!(hash = %input.hash, "manifest reloaded");
             }
             Err(error) => {
@@ -114,6 +119,7 @@ impl Node {
     fn console_options(&self) -> ConsoleOptions {
         ConsoleOptions {
             rooms: self.memory.rooms(),
+            ingest_token: self.telemetry.ingest_token.clone(),
             ..ConsoleOptions::new(Arc::clone(&self.clock))
         }
     }

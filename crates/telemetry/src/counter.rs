@@ -140,6 +140,62 @@ labels! {
     }
 }
 
+labels! {
+    /// A kind of telemetry.
+    OtlpSignal {
+        /// Spans.
+        Traces => "traces",
+        /// Figures.
+        Metrics => "metrics",
+        /// Log records.
+        Logs => "logs",
+    }
+}
+
+labels! {
+    /// Why a span was not exported.
+    SpanDrop {
+        /// The core's own buffer was full.
+        BufferFull => "buffer_full",
+        /// Too many waited to be sent.
+        QueueFull => "queue_full",
+        /// The receiver could not be reached or refused the batch.
+        ExportFailed => "export_failed",
+        /// The receiver took the batch, but not this span.
+        Refused => "refused",
+        /// The process ended before it could be sent.
+        Shutdown => "shutdown",
+    }
+}
+
+labels! {
+    /// Why a request to `/otlp` was refused.
+    OtlpRefusal {
+        /// Neither protocol buffers nor JSON.
+        MediaType => "media_type",
+        /// Larger than the bound, before or after inflating.
+        TooLarge => "too_large",
+        /// Not what it says it is.
+        Malformed => "malformed",
+        /// Too many at once.
+        Busy => "busy",
+    }
+}
+
+labels! {
+    /// The bound that a database call met.
+    CallBound {
+        /// Traces that wait to be put together.
+        Traces => "traces",
+        /// Spans of one trace.
+        SpansOfTrace => "spans_of_trace",
+        /// Operations told apart.
+        Operations => "operations",
+        /// Statements of one operation told apart.
+        Statements => "statements",
+    }
+}
+
 /// Something that happened once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter<'a> {
@@ -165,6 +221,20 @@ pub enum Counter<'a> {
     SeriesFolded,
     /// A request was cut off by the drain deadline.
     DrainCut,
+    /// A span was taken by the receiver.
+    SpansExported,
+    /// A span was dropped.
+    SpansDropped(SpanDrop),
+    /// A request to the receiver failed.
+    ExportFailed(OtlpSignal),
+    /// Something arrived on `/otlp`.
+    OtlpReceived(OtlpSignal),
+    /// Something that arrived was not kept.
+    OtlpRejected(OtlpSignal),
+    /// A request to `/otlp` was refused.
+    OtlpRefused(OtlpRefusal),
+    /// A database call met a bound.
+    CallFolded(CallBound),
     /// A limit refused a request.
     LimitRefused {
         /// The limit's name.
@@ -240,9 +310,20 @@ const RELOADS: Group = group(&names::RELOADS, after(&KEYS), Reload::LABELS);
 const LOG_DROPPED: Group = group(&names::ACCESS_LOG_DROPPED, after(&RELOADS), &[]);
 const FOLDED: Group = group(&names::SERIES_FOLDED, after(&LOG_DROPPED), &[]);
 const DRAIN_CUT: Group = group(&names::DRAIN_CUT, after(&FOLDED), &[]);
+const SPANS_EXPORTED: Group = group(&names::SPANS_EXPORTED, after(&DRAIN_CUT), &[]);
+const SPANS_DROPPED: Group = group(&names::SPANS_DROPPED, after(&SPANS_EXPORTED), SpanDrop::LABELS);
+const EXPORTS_FAILED: Group =
+    group(&names::EXPORTS_FAILED, after(&SPANS_DROPPED), OtlpSignal::LABELS);
+const OTLP_RECEIVED: Group =
+    group(&names::OTLP_RECEIVED, after(&EXPORTS_FAILED), OtlpSignal::LABELS);
+const OTLP_REJECTED: Group =
+    group(&names::OTLP_REJECTED, after(&OTLP_RECEIVED), OtlpSignal::LABELS);
+const OTLP_REFUSED: Group = group(&names::OTLP_REFUSED, after(&OTLP_REJECTED), OtlpRefusal::LABELS);
+const CALLS_FOLDED: Group =
+    group(&names::DATABASE_CALLS_FOLDED, after(&OTLP_REFUSED), CallBound::LABELS);
 
 /// Every group, in the order of the array.
-pub(crate) static GROUPS: [Group; 11] = [
+pub(crate) static GROUPS: [Group; 18] = [
     ACCEPTED,
     REFUSED,
     TLS_FAILED,
@@ -254,10 +335,17 @@ pub(crate) static GROUPS: [Group; 11] = [
     LOG_DROPPED,
     FOLDED,
     DRAIN_CUT,
+    SPANS_EXPORTED,
+    SPANS_DROPPED,
+    EXPORTS_FAILED,
+    OTLP_RECEIVED,
+    OTLP_REJECTED,
+    OTLP_REFUSED,
+    CALLS_FOLDED,
 ];
 
 /// The length of the array.
-pub(crate) const FIXED: usize = after(&DRAIN_CUT);
+pub(crate) const FIXED: usize = after(&CALLS_FOLDED);
 
 impl<'a> Counter<'a> {
     pub(crate) fn place(self) -> Place<'a> {
@@ -273,6 +361,13 @@ impl<'a> Counter<'a> {
             Counter::AccessLogDropped => LOG_DROPPED.start,
             Counter::SeriesFolded => FOLDED.start,
             Counter::DrainCut => DRAIN_CUT.start,
+            Counter::SpansExported => SPANS_EXPORTED.start,
+            Counter::SpansDropped(reason) => SPANS_DROPPED.start + reason as usize,
+            Counter::ExportFailed(signal) => EXPORTS_FAILED.start + signal as usize,
+            Counter::OtlpReceived(signal) => OTLP_RECEIVED.start + signal as usize,
+            Counter::OtlpRejected(signal) => OTLP_REJECTED.start + signal as usize,
+            Counter::OtlpRefused(reason) => OTLP_REFUSED.start + reason as usize,
+            Counter::CallFolded(bound) => CALLS_FOLDED.start + bound as usize,
             Counter::LimitRefused { policy } => {
                 return Place::Labelled(&names::LIMIT_REFUSED, policy, "");
             }

@@ -26,6 +26,9 @@ Made from `crates/telemetry/src/names.rs`: write with
   `le=\"0.3\"` is exact. `plimsoll_requests_within_objective_total` leaves out server errors (5xx):
   a fast error is not a good answer.
 - **Status classes** that never occurred have no line.
+- **Over OTLP** ([telemetry](telemetry.md)) the same figures lose unit and `_total`, and underscores
+  become points: `plimsoll_request_duration_seconds` is `plimsoll.request.duration` in `s`. A
+  collector that makes Prometheus names of them arrives at the ones on this page.
 - Quantiles on the console come from finer buckets (at most 25 % wide, interpolated) than the ones
   exposed here.
 ";
@@ -46,6 +49,9 @@ pub fn metrics_page() -> String {
         ["limit_", "auth_", "token_", "key_"].iter().any(|part| own(name).starts_with(part))
     });
     section(&mut page, "Upstreams", |name| own(name).starts_with("upstream_"));
+    section(&mut page, "OpenTelemetry", |name| {
+        ["otlp_", "database_", "app_start_"].iter().any(|part| own(name).starts_with(part))
+    });
     section(&mut page, "The node", |name| {
         let own = own(name);
         ["reloads", "access_log", "metric_", "build_", "process_"]

@@ -93,6 +93,7 @@ pub(crate) fn render(
     device_family(&mut page, &devices);
     page.single(&names::OBJECTIVE, metrics.objective().as_secs_f64());
     counters(&mut page, metrics);
+    cold_starts(&mut page, metrics);
     for (gauge, name) in Gauge::ALL {
         page.single(name, metrics.gauge(gauge));
     }
@@ -224,8 +225,27 @@ fn counters(page: &mut Page, metrics: &Metrics) {
     }
 }
 
+fn cold_starts(page: &mut Page, metrics: &Metrics) {
+    let name = &names::APP_START_COLD;
+    let starts = metrics.app_starts().cumulative();
+    let exposed = starts.bounds_ns.iter().map(|ns| seconds(u128::from(*ns)).to_string());
+    let boundaries: Vec<String> = exposed.chain(std::iter::once("+Inf".to_owned())).collect();
+    page.head(name);
+    for row in &starts.rows {
+        let labels = || name.labels.iter().copied().zip([&*row.device_model, &*row.app_version]);
+        let mut so_far = 0;
+        for (boundary, count) in boundaries.iter().zip(&row.exposed) {
+            so_far += count;
+            let le = std::iter::once(("le", boundary.as_str()));
+            page.line(name.name, "_bucket", labels().chain(le), so_far);
+        }
+        page.line(name.name, "_sum", labels(), row.sum_seconds);
+        page.line(name.name, "_count", labels(), row.count);
+    }
+}
+
 /// Counters whose label values only configuration knows, in the order they are written.
-static LABELLED: [&Name; 7] = [
+pub(crate) static LABELLED: [&Name; 7] = [
     &names::PROBLEMS,
     &names::LIMIT_REFUSED,
     &names::LIMIT_KEYS_FOLDED,

@@ -10,10 +10,12 @@ mod counter;
 mod doc;
 mod exposition;
 mod histogram;
+pub mod ingest;
 mod label;
 mod logging;
 mod metrics;
 pub mod names;
+pub mod otlp;
 mod overview;
 mod process;
 mod registry;
@@ -28,8 +30,8 @@ pub use access::{
     AccessLog, AccessLogOptions, AccessLogStop, AccessWriter, StillWriting,
 };
 pub use counter::{
-    AuthOutcome, CacheResult, ConnectionRefusal, Counter, Gauge, KeyRefresh, Reload, SlowClient,
-    UpstreamErrorKind,
+    AuthOutcome, CacheResult, CallBound, ConnectionRefusal, Counter, Gauge, KeyRefresh,
+    OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
 };
 pub use doc::metrics_page;
 pub use logging::{LogError, LogFormat, init_logging, init_logging_filtered};

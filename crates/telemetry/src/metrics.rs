@@ -8,6 +8,10 @@ use plimsoll_base::Nanos;
 use crate::counter::{Counter, Gauge, Place};
 use crate::exposition;
 use crate::histogram::Layout;
+use crate::ingest::AppStarts;
+use crate::otlp::keep::{KeptSpan, Tracing, TracingOptions};
+use crate::otlp::metrics::Times;
+use crate::otlp::{self, Resource};
 use crate::overview::{self, Overview};
 use crate::registry::Registry;
 use crate::ring::Load;
@@ -39,6 +43,7 @@ pub struct Metrics {
     /// One a core, and one for everything else.
     shards: Vec<Arc<Shard>>,
     store: Mutex<Store>,
+    app_starts: AppStarts,
 }
 
 impl Metrics {
@@ -48,10 +53,11 @@ impl Metrics {
         let shared = Arc::new(Shared {
             layout: Layout::new(options.objective),
             registry: Registry::new(options.series_max),
+            tracing: Tracing::default(),
         });
         let shards =
             (0..=options.cores).map(|_| Arc::new(Shard::new(Arc::clone(&shared)))).collect();
-        Arc::new(Self { shared, shards, store: Mutex::default() })
+        Arc::new(Self { shared, shards, store: Mutex::default(), app_starts: AppStarts::default() })
     }
 
     /// The shard of a core, counted from zero. A core beyond [`MetricsOptions::cores`] shares the
@@ -157,6 +163,34 @@ impl Metrics {
         store.drain(&self.shards, &self.shared);
         let series = self.shared.registry.sorted();
         exposition::render(self, &store, &series, &self.shared)
+    }
+
+    /// Everything as an OTLP `ExportMetricsServiceRequest`.
+    pub(crate) fn encode_otlp(&self, resource: &Resource, times: Times) -> Vec<u8> {
+        let mut store = lock(&self.store);
+        store.drain(&self.shards, &self.shared);
+        let series = self.shared.registry.sorted();
+        otlp::metrics::encode(self, &store, &series, &self.shared, resource, times)
+    }
+
+    /// Says which requests are sampled and kept, from the next one on.
+    pub fn set_tracing(&self, options: TracingOptions) {
+        self.shared.tracing.set(options);
+    }
+
+    pub(crate) fn set_join(&self, join: bool) {
+        self.shared.tracing.set_join(join);
+    }
+
+    /// Takes out the spans that were kept since the last call.
+    pub(crate) fn take_kept(&self, into: &mut Vec<KeptSpan>) {
+        for shard in &self.shards {
+            shard.take_kept(into);
+        }
+    }
+
+    pub(crate) fn app_starts(&self) -> &AppStarts {
+        &self.app_starts
     }
 
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {

@@ -130,6 +130,23 @@ names! {
         "Chunks of the access log that wait to be written.";
     ACCESS_LOG_DROPPED = "plimsoll_access_log_dropped_total" Counter "lines" [],
         "Lines of the access log dropped because its queue was full or its output failed.";
+    SPANS_EXPORTED = "plimsoll_otlp_spans_exported_total" Counter "spans" [],
+        "Spans that the OTLP receiver took.";
+    SPANS_DROPPED = "plimsoll_otlp_spans_dropped_total" Counter "spans" ["reason"],
+        "Spans that were to be exported and were not, by reason.";
+    EXPORTS_FAILED = "plimsoll_otlp_exports_failed_total" Counter "requests" ["signal"],
+        "Requests to the OTLP receiver that failed, those tried again among them.";
+    OTLP_RECEIVED = "plimsoll_otlp_received_total" Counter "items" ["signal"],
+        "Spans, metric data points and log records that arrived on `/otlp` and could be read.";
+    OTLP_REJECTED = "plimsoll_otlp_rejected_total" Counter "items" ["signal"],
+        "Of these, the ones that were not kept: beyond a bound, invalid, or log records.";
+    OTLP_REFUSED = "plimsoll_otlp_refused_total" Counter "requests" ["reason"],
+        "Requests to `/otlp` that were refused whole, by reason.";
+    DATABASE_CALLS_FOLDED = "plimsoll_database_calls_folded_total" Counter "calls" ["bound"],
+        "Database calls counted without their statement, or not at all, by the bound reached.";
+    APP_START_COLD = "plimsoll_app_start_cold_seconds" Histogram "seconds"
+        ["device_model", "app_version"],
+        "Cold starts of the app, as apps report them by `app.start.cold` over OTLP.";
     SERIES = "plimsoll_metric_series" Gauge "series" [],
         "Label sets held by the two request families.";
     SERIES_MAX = "plimsoll_metric_series_max" Gauge "series" [],

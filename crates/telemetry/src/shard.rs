@@ -3,15 +3,18 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use crate::counter::{Counter, FIXED, GAUGES, Gauge, Place};
+use crate::counter::{Counter, FIXED, GAUGES, Gauge, Place, SpanDrop};
 use crate::histogram::{BUCKETS, Layout, nanos};
 use crate::label::{OTHER, clean};
 use crate::names::Name;
+use crate::otlp::keep::{self, Kept, KeptSpan, SpanRecord, Tracing};
 use crate::registry::{Family, Key, KeyRef, Registry, SeriesId};
 use crate::sample::{Platform, Sample};
+use crate::trace::TraceContext;
 
 /// Series taken out under one hold of the lock: a few microseconds.
 const DRAIN_CHUNK: usize = 64;
@@ -27,6 +30,7 @@ const LABELLED_MAX: usize = 512;
 pub(crate) struct Shared {
     pub(crate) layout: Layout,
     pub(crate) registry: Registry,
+    pub(crate) tracing: Tracing,
 }
 
 /// What was counted in one series since it was last taken out.
@@ -101,6 +105,7 @@ pub struct Shard {
     counters: [AtomicU64; FIXED],
     gauges: [AtomicI64; GAUGES],
     labelled: Mutex<Vec<Labelled>>,
+    kept: Mutex<Vec<KeptSpan>>,
 }
 
 /// What one answer adds to a series.
@@ -122,7 +127,37 @@ impl Shard {
             counters: [const { AtomicU64::new(0) }; FIXED],
             gauges: [const { AtomicI64::new(0) }; GAUGES],
             labelled: Mutex::default(),
+            kept: Mutex::default(),
         }
+    }
+
+    /// The same trace context with the edge's own decision whether it is sampled.
+    #[inline]
+    #[must_use]
+    pub fn sample(&self, context: TraceContext) -> TraceContext {
+        context.with_sampled(self.shared.tracing.samples(context.trace_id().bytes()))
+    }
+
+    /// Whether a request that is over gets a span: sampled, failed or slow, and someone asks.
+    #[inline]
+    #[must_use]
+    pub fn keeps(&self, trace: &TraceContext, status: u16, latency: Duration) -> bool {
+        self.shared.tracing.keeps(trace.sampled(), status, latency)
+    }
+
+    /// Keeps a request's span until the exporter collects it; without room it is counted as
+    /// dropped.
+    pub fn keep(&self, record: &SpanRecord<'_>) {
+        let kept = keep::keep(&self.shared.tracing, &mut lock(&self.kept), record);
+        if kept == Kept::No {
+            self.count(Counter::SpansDropped(SpanDrop::BufferFull));
+        }
+    }
+
+    pub(crate) fn take_kept(&self, into: &mut Vec<KeptSpan>) {
+        // A buffer that was never used stays without memory.
+        let kept = std::mem::take(&mut *lock(&self.kept));
+        into.extend(kept);
     }
 
     /// Counts one answered request in both families. Allocates only when a label set is new on

@@ -29,6 +29,8 @@ pub(crate) struct Cumulative {
     pub(crate) bytes_out: u64,
     /// By exposed boundary, not yet cumulative; `+Inf` last.
     pub(crate) exposed: [u64; EXPOSED_MAX + 1],
+    /// The tick before it was first counted in; none before the first tick.
+    pub(crate) born: Option<Nanos>,
 }
 
 impl Cumulative {
@@ -39,6 +41,7 @@ impl Cumulative {
         bytes_in: 0,
         bytes_out: 0,
         exposed: [0; EXPOSED_MAX + 1],
+        born: None,
     };
 
     pub(crate) fn requests(&self) -> u64 {
@@ -85,7 +88,9 @@ impl Store {
             if self.series.len() <= id {
                 self.series.resize_with(id + 1, || None);
             }
-            let series = self.series[id].get_or_insert_with(|| Box::new(Cumulative::ZERO));
+            let series = self.series[id].get_or_insert_with(|| {
+                Box::new(Cumulative { born: self.ticked_at, ..Cumulative::ZERO })
+            });
             series.add(&one.counts, shared);
             self.current.add(&one.key, &one.counts);
         }

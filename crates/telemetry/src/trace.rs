@@ -109,6 +109,13 @@ impl TraceContext {
         Self { trace: self.trace, span: span_random.max(1).to_be_bytes(), flags }
     }
 
+    /// The same with another decision.
+    #[must_use]
+    pub const fn with_sampled(self, sampled: bool) -> Self {
+        let flags = (self.flags & !SAMPLED) | if sampled { SAMPLED } else { 0 };
+        Self { flags, ..self }
+    }
+
     /// The trace.
     #[must_use]
     pub const fn trace_id(&self) -> TraceId {

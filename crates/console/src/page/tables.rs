@@ -11,11 +11,11 @@ use crate::model::{RouteRow, UpstreamRow};
 use crate::view::{Asked, MODELS_SHOWN_MAX, OPERATIONS_SHOWN_MAX, OperationRow, Sort, View};
 
 /// A table in a frame that scrolls sideways by itself on a narrow screen, keyboard too.
-fn scroll(label: &str, table: &Markup) -> Markup {
+pub(super) fn scroll(label: &str, table: &Markup) -> Markup {
     html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
 }
 
-fn csv(table: Table, asked: Asked) -> Option<String> {
+pub(super) fn csv(table: Table, asked: Asked) -> Option<String> {
     Some(query(&format!("/{}", table.file()), asked))
 }
 

@@ -7,4 +7,6 @@ mod bounds;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod otlp;
+#[cfg(test)]
 mod scene;

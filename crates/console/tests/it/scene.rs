@@ -8,6 +8,7 @@ use plimsoll_console::{
     ConsoleOptions, Listening, LoadRow, NodeInfo, Notice, NoticeLevel, Readiness, RouteRow, Source,
     UpstreamRow, serve,
 };
+use plimsoll_telemetry::ingest::Ingest;
 use plimsoll_telemetry::{Gauge, Metrics, MetricsOptions, Platform, Sample};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +21,7 @@ pub(crate) const HOSTILE: &str = "=<script>alert(\"1\")</script>'&,";
 pub(crate) struct Made {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Mutex<Readiness>,
+    pub(crate) ingest: Arc<Ingest>,
 }
 
 impl Source for Made {
@@ -56,6 +58,10 @@ impl Source for Made {
 
     fn readiness(&self) -> Readiness {
         self.readiness.lock().unwrap().clone()
+    }
+
+    fn ingest(&self) -> Option<Arc<Ingest>> {
+        Some(Arc::clone(&self.ingest))
     }
 
     fn notices(&self) -> Vec<Notice> {
@@ -139,8 +145,10 @@ impl Scene {
     ) -> Self {
         let metrics = Metrics::new(MetricsOptions::default());
         let ready = Readiness { ready: true, ..Readiness::default() };
-        let made = Arc::new(Made { metrics, readiness: Mutex::new(ready) });
         let clock = Arc::new(ManualClock::at_unix_ms(1_795_335_000_000));
+        let shared = Arc::<ManualClock>::clone(&clock);
+        let ingest = Arc::new(Ingest::new(Arc::clone(&metrics), shared));
+        let made = Arc::new(Made { metrics, readiness: Mutex::new(ready), ingest });
         let listener = TcpListener::bind((bind, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let options = change(ConsoleOptions::new(Arc::<ManualClock>::clone(&clock)));

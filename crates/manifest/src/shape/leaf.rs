@@ -37,6 +37,8 @@ pub(super) fn check(node: &Node, shape: Shape) -> Result<(), Wrong> {
     match (shape.kind(), &node.value) {
         (Kind::Integer, Value::Integer(number)) => check_integer(*number, shape),
         (Kind::Form("ByteSize"), Value::Integer(number)) => check_bytes_number(*number, shape),
+        (Kind::Number, Value::Integer(number)) => check_number(*number as f64, shape),
+        (Kind::Number, Value::Float(number)) => check_number(*number, shape),
         (Kind::Boolean, Value::Boolean(_)) => Ok(()),
         (kind, Value::Text(text)) => check_text(text, kind, shape),
         _ => Err(wrong_kind(node, shape)),
@@ -59,10 +61,11 @@ fn check_text(text: &str, kind: Kind<'_>, shape: Shape) -> Result<(), Wrong> {
         Kind::OneOf(all) => check_choice(text, choices(all).map(|(word, _)| word), shape),
         Kind::Form(name) => check_form(text, name, shape),
         Kind::Text => check_length(text, shape),
-        Kind::Integer | Kind::Boolean | Kind::Table | Kind::ListOf(_) => {
+        Kind::Integer | Kind::Number | Kind::Boolean | Kind::Table | Kind::ListOf(_) => {
             let mended = text.trim();
             let right = match kind {
                 Kind::Integer => mended.parse::<i64>().is_ok(),
+                Kind::Number => mended.parse::<f64>().is_ok(),
                 Kind::Boolean => mended == "true" || mended == "false",
                 _ => false,
             };
@@ -117,6 +120,10 @@ pub(super) fn expected(shape: Shape) -> String {
             None => "a whole number".to_owned(),
             Some(bounds) => format!("a whole number, {bounds}"),
         },
+        Kind::Number => match bounds(shape, "minimum", "maximum") {
+            None => "a number".to_owned(),
+            Some(bounds) => format!("a number, {bounds}"),
+        },
         Kind::Boolean => "true or false".to_owned(),
         Kind::Form(name) => form_expected(name).to_owned(),
         Kind::Text | Kind::Table | Kind::ListOf(_) => "text in quotes".to_owned(),
@@ -158,6 +165,17 @@ fn check_integer(number: i64, shape: Shape) -> Result<(), Wrong> {
     let low = bound("minimum").is_some_and(|least| number < least);
     let high = bound("maximum").is_some_and(|most| number > most);
     if low || high {
+        let what = if low { "too small" } else { "too large" };
+        return Err(Wrong::new(format!("{number} is {what}"), expected(shape)));
+    }
+    Ok(())
+}
+
+fn check_number(number: f64, shape: Shape) -> Result<(), Wrong> {
+    let bound = |key: &str| shape.facet(key).and_then(serde_json::Value::as_f64);
+    let low = bound("minimum").is_some_and(|least| number < least);
+    let high = bound("maximum").is_some_and(|most| number > most);
+    if low || high || !number.is_finite() {
         let what = if low { "too small" } else { "too large" };
         return Err(Wrong::new(format!("{number} is {what}"), expected(shape)));
     }

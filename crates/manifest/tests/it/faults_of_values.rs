@@ -1,6 +1,6 @@
 //! Faults of single values: kinds, forms, bounds, credentials.
 
-use crate::support::{SHOP, expect, expect_each, faults};
+use crate::support::{SHOP, expect, expect_each, faults, sound};
 
 #[test]
 fn numbers_sizes_and_durations_say_what_was_expected() {
@@ -19,6 +19,55 @@ fn numbers_sizes_and_durations_say_what_was_expected() {
             ("[edge]\ncores = 1.5", 2, "edge.cores", "a whole number, 0 to 1024"),
             ("[edge]\ncores = 99999999999999999999", 2, "edge.cores", "beyond 64 bits"),
         ],
+    );
+}
+
+#[test]
+fn a_share_is_a_number_from_nothing_to_all() {
+    let key = "telemetry.otlp.sample_ratio";
+    let with = |value: &str| format!("[telemetry.otlp]\nsample_ratio = {value}");
+    for value in ["0", "1", "0.25", "1e-3"] {
+        let manifest = sound(&format!("{SHOP}{}", with(value)));
+        assert!(manifest.telemetry.otlp.sample_ratio.is_some(), "{value}");
+    }
+    let (over, under, text, none) = (with("1.5"), with("-0.1"), with("\"0.1\""), with("nan"));
+    expect_each(
+        SHOP,
+        &[
+            (&over, 2, key, "1.5 is too large; expected a number, 0.0 to 1.0"),
+            (&under, 2, key, "-0.1 is too small"),
+            (&text, 2, key, "did you mean `0.1`?"),
+            (&none, 2, key, "expected a number"),
+        ],
+    );
+}
+
+#[test]
+fn an_otlp_endpoint_is_the_base_of_one_over_http() {
+    let with = |url: &str| format!("[telemetry.otlp]\nendpoint = \"{url}\"");
+    let (signal, grpc, query, secret) = (
+        with("http://127.0.0.1:4318/v1/traces"),
+        with("http://127.0.0.1:4317"),
+        with("https://otlp.example/?key=1"),
+        with("https://user:hunter2@otlp.example"),
+    );
+    let key = "telemetry.otlp.endpoint";
+    expect_each(
+        SHOP,
+        &[
+            (&signal, 2, key, "did you mean `\"http://127.0.0.1:4318\"`?"),
+            (&grpc, 2, key, "OTLP over gRPC"),
+            (&query, 2, key, "behind a query"),
+            (&secret, 2, key, "credentials"),
+        ],
+    );
+}
+
+#[test]
+fn numbers_of_another_kind_are_refused() {
+    expect_each(
+        SHOP,
+        &[("[telemetry]\nseries_max = 1.5", 2, "telemetry.series_max", "with a fraction")],
     );
 }
 

@@ -48,6 +48,7 @@ fn every_key_can_be_said() {
     let names = manifest.client.headers.entries();
     assert!(names.iter().all(|(_, header)| header.is_some()));
     assert_eq!(manifest.telemetry.access_log, AccessLogFormat::Json);
+    assert_eq!(manifest.telemetry.otlp.sample_ratio, Some(0.25));
 }
 
 /// The example must grow with the manifest: a key that is not in it is not tried anywhere.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use plimsoll_outbound::{FetchOptions, Fetched, Outbound, OutboundError, OutboundOptions, Phase};
+use plimsoll_outbound::{
+    FetchOptions, Fetched, Outbound, OutboundError, OutboundOptions, Phase, Post,
+};
 
 use crate::peer::{PATIENT, Peer, Wire, run};
 
@@ -28,6 +30,42 @@ fn an_answer_comes_back_with_its_type() {
         assert!(head.contains(line), "{head}");
     }
     assert!(head.contains(&format!("host: {}\r\n", peer.address)), "{head}");
+}
+
+#[test]
+fn a_post_carries_its_fields_and_body() {
+    let peer = Peer::scripted(|wire| {
+        let mut body = [0; 5];
+        wire.read_exact(&mut body).unwrap();
+        assert_eq!(&body, b"spans");
+        let answer = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+        wire.write_all(answer.as_bytes()).unwrap();
+    });
+    let outbound = Outbound::new(OutboundOptions::default()).unwrap();
+    let url = format!("http://{}/v1/traces", peer.address);
+    let post = Post {
+        content_type: "application/x-protobuf",
+        content_encoding: Some("gzip"),
+        headers: vec![("api-key".into(), "hunter2".into())],
+        body: "spans".into(),
+    };
+    let fetched = run(outbound.post(&url, &post, PATIENT)).unwrap();
+    assert_eq!(fetched.status, 503);
+    assert_eq!(fetched.retry_after, Some(Duration::from_secs(7)));
+    let head = peer.requests().remove(0);
+    assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
+    for line in [
+        "api-key: hunter2",
+        "content-type: application/x-protobuf",
+        "content-encoding: gzip",
+        "content-length: 5",
+    ] {
+        assert!(head.contains(line), "{head}");
+    }
+    assert!(!format!("{post:?}").contains("hunter2"));
+    let bad = Post { headers: vec![("api-key".into(), "hunter2\r\nx: y".into())], ..post };
+    let error = run(outbound.post(&url, &bad, PATIENT)).unwrap_err().to_string();
+    assert!(error.contains("field 1") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]

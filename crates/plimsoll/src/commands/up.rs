@@ -23,6 +23,7 @@ use crate::exit::Failure;
 use crate::memory::{Memory, MemoryOptions};
 use crate::node::{Facts, Node};
 use crate::setup::{Setup, Source, lines};
+use crate::telemetry::Telemetry;
 use crate::watch::{LOOK_EVERY, Watched};
 use crate::{banner, inherited};
 
@@ -131,7 +132,9 @@ impl Started {
             manifest_path: arguments.manifest.clone(),
             started_unix_ms: clock.unix_ms(),
         };
-        let node = Node::new(edge, metrics, &clock, facts, memory);
+        let telemetry =
+            Telemetry::start(&edge.config(), &metrics, &clock, &Handle::current())?;
+        let node = Node::new(edge, metrics, &clock, facts, memory, telemetry);
         banner::print(&node);
         Ok(Self { node: Arc::new(node), access_log_stop, ops, clock, lock })
     }
@@ -242,6 +245,7 @@ async fn serve(
         _ = signals.terminate.recv() => None,
         _ = signals.interrupt.recv() => None,
     };
+    let at_once = drained.is_none();
     let outcome = match drained {
         Some(drained) if drained.requests_cut == 0 => {
             tracing::info!(took_s = drained.took.as_secs_f64(), "drained; no request was cut");
@@ -253,6 +257,9 @@ async fn serve(
         ))),
         None => Err(Failure::Failed("stopped at once by a second signal".to_owned())),
     };
+    if !at_once {
+        node.telemetry.stop().await;
+    }
     stop_ops.send_replace(true);
     // What is being answered is answered; live pages are cut by the runtime's end.
     let ended = async { while faces.join_next().await.is_some() {} };

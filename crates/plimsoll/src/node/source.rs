@@ -1,7 +1,7 @@
 //! What the console shows, read from the edge.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use plimsoll_console::{
     Listening, LoadRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow, Source,
@@ -11,12 +11,17 @@ use plimsoll_edge::Config;
 use plimsoll_manifest::{Limit, LimitUnits, Manifest};
 use plimsoll_snapshot::Security;
 use plimsoll_telemetry::Metrics;
+use plimsoll_telemetry::ingest::Ingest;
 
 use super::Node;
 
 impl Source for Node {
     fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    fn ingest(&self) -> Option<Arc<Ingest>> {
+        Some(Arc::clone(&self.telemetry.ingest))
     }
 
     fn routes(&self) -> Vec<RouteRow> {

@@ -1,0 +1,345 @@
+//! Every figure of `/metrics` as OTLP.
+//!
+//! A name loses its unit and `_total`, and its underscores become points:
+//! `plimsoll_request_duration_seconds` is `plimsoll.request.duration` in `s`. A collector that
+//! makes Prometheus names of it again arrives at the very name `/metrics` has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use plimsoll_base::Nanos;
+
+use crate::counter::{GROUPS, Gauge};
+use crate::exposition::{CLASSES, LABELLED};
+use crate::metrics::Metrics;
+use crate::names::{self, Kind, Name};
+use crate::otlp::protobuf::Writer;
+use crate::otlp::resource::{Resource, write_scope};
+use crate::process;
+use crate::registry::{Family, Key, SeriesId};
+use crate::shard::Shared;
+use crate::store::{Cumulative, Store};
+
+const CUMULATIVE: u64 = 2;
+
+/// When figures were taken and since when they count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// When the process began to count, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub(crate) start_unix_ns: u64,
+    /// Now, likewise.
+    pub(crate) now_unix_ns: u64,
+    /// Now, on the clock that series are born by.
+    pub(crate) now: Nanos,
+}
+
+impl Times {
+    /// When a series began; a series from before the first tick began with the process.
+    fn born(self, born: Option<Nanos>) -> u64 {
+        let age = born.map(|born| crate::histogram::nanos(self.now.since(born)));
+        age.map_or(self.start_unix_ns, |age| {
+            self.now_unix_ns.saturating_sub(age).max(self.start_unix_ns)
+        })
+    }
+}
+
+type Labels<'a> = Vec<(&'a str, &'a str)>;
+
+/// One value of a metric.
+struct Point<'a> {
+    labels: Labels<'a>,
+    start: u64,
+    value: PointValue<'a>,
+}
+
+enum PointValue<'a> {
+    Int(u64),
+    Double(f64),
+    /// Count, sum in seconds, counts by boundary.
+    Histogram(u64, f64, &'a [u64]),
+}
+
+pub(crate) fn otlp_name(name: &Name) -> String {
+    let text = name.name.strip_suffix("_total").unwrap_or(name.name);
+    let text = match name.unit {
+        "seconds" => text.strip_suffix("_seconds").unwrap_or(text),
+        "bytes" => text.strip_suffix("_bytes").unwrap_or(text),
+        _ => text,
+    };
+    text.replace('_', ".")
+}
+
+/// The unit in UCUM; what is counted stands in braces.
+pub(crate) fn otlp_unit(name: &Name) -> String {
+    match name.unit {
+        "seconds" => "s".to_owned(),
+        "bytes" => "By".to_owned(),
+        "constant 1" => "{info}".to_owned(),
+        other => format!("{{{}}}", other.trim_end_matches('s')),
+    }
+}
+
+struct Page<'t> {
+    writer: &'t mut Writer,
+    times: Times,
+}
+
+impl Page<'_> {
+    fn metric(&mut self, name: &Name, bounds: &[u64], points: &[Point<'_>]) {
+        if points.is_empty() {
+            return;
+        }
+        let now = self.times.now_unix_ns;
+        self.writer.message(2, |metric| {
+            metric.text(1, &otlp_name(name));
+            metric.text(2, name.help);
+            metric.text(3, &otlp_unit(name));
+            let write = |data: &mut Writer| {
+                for point in points {
+                    data.message(1, |out| write_point(out, point, bounds, now));
+                }
+            };
+            match name.kind {
+                Kind::Gauge => metric.message(5, write),
+                Kind::Counter => metric.message(7, |data| {
+                    write(data);
+                    data.varint(2, CUMULATIVE);
+                    data.varint(3, 1);
+                }),
+                Kind::Histogram | Kind::Summary => metric.message(9, |data| {
+                    write(data);
+                    data.varint(2, CUMULATIVE);
+                }),
+            }
+        });
+    }
+
+    fn single(&mut self, name: &Name, value: PointValue<'_>) {
+        let start = if name.kind == Kind::Gauge { 0 } else { self.times.start_unix_ns };
+        self.metric(name, &[], &[Point { labels: Vec::new(), start, value }]);
+    }
+}
+
+/// `NumberDataPoint` or `HistogramDataPoint`.
+fn write_point(out: &mut Writer, point: &Point<'_>, bounds: &[u64], now: u64) {
+    out.fixed64(2, point.start);
+    out.fixed64(3, now);
+    let attributes = match point.value {
+        PointValue::Int(value) => {
+            out.always_fixed64(6, value);
+            7
+        }
+        PointValue::Double(value) => {
+            out.double(4, value);
+            7
+        }
+        PointValue::Histogram(count, sum, counts) => {
+            out.fixed64(4, count);
+            out.double(5, sum);
+            out.packed(6, counts);
+            out.packed(7, bounds);
+            9
+        }
+    };
+    for (key, value) in &point.labels {
+        out.attribute(attributes, key, value);
+    }
+}
+
+fn seconds(ns: u128) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// Boundaries as the bits of doubles, as they are packed.
+fn bound_bits(ns: &[u64]) -> Vec<u64> {
+    ns.iter().map(|ns| seconds(u128::from(*ns)).to_bits()).collect()
+}
+
+/// `ExportMetricsServiceRequest`.
+pub(crate) fn encode(
+    metrics: &Metrics,
+    store: &Store,
+    series: &[(Arc<Key>, SeriesId)],
+    shared: &Shared,
+    resource: &Resource,
+    times: Times,
+) -> Vec<u8> {
+    let of = |family: Family| -> Vec<(&Key, &Cumulative)> {
+        let of_family = series.iter().filter(|(key, _)| key.family == family);
+        of_family.filter_map(|(key, id)| Some((&**key, store.series(*id)?))).collect()
+    };
+    let mut writer = Writer::default();
+    writer.message(1, |resource_metrics| {
+        resource.write(resource_metrics, 1);
+        resource_metrics.message(2, |scope_metrics| {
+            write_scope(scope_metrics, 1);
+            let mut page = Page { writer: scope_metrics, times };
+            requests(&mut page, &of(Family::Requests), shared);
+            devices(&mut page, &of(Family::Devices));
+            page.single(&names::OBJECTIVE, PointValue::Double(metrics.objective().as_secs_f64()));
+            counters(&mut page, metrics);
+            cold_starts(&mut page, metrics);
+            singles(&mut page, metrics, shared);
+        });
+    });
+    writer.into_bytes()
+}
+
+fn request_labels(key: &Key) -> Labels<'_> {
+    let values: [&str; 5] =
+        [&key.service, &key.operation, &key.release, key.platform.as_str(), &key.detail];
+    names::DURATION.labels.iter().copied().zip(values).collect()
+}
+
+fn device_labels(key: &Key) -> Labels<'_> {
+    let values: [&str; 3] = [&key.service, &key.operation, &key.detail];
+    names::DEVICE_DURATION.labels.iter().copied().zip(values).collect()
+}
+
+/// One point a series.
+fn each<'s>(
+    page: &mut Page<'_>,
+    name: &Name,
+    bounds: &[u64],
+    rows: &[(&'s Key, &'s Cumulative)],
+    labels: fn(&'s Key) -> Labels<'s>,
+    value: impl Fn(&'s Cumulative) -> PointValue<'s>,
+) {
+    let times = page.times;
+    let point = |(key, series): &(&'s Key, &'s Cumulative)| Point {
+        labels: labels(key),
+        start: times.born(series.born),
+        value: value(series),
+    };
+    page.metric(name, bounds, &rows.iter().map(point).collect::<Vec<_>>());
+}
+
+fn classes<'s>(
+    page: &mut Page<'_>,
+    name: &Name,
+    rows: &[(&'s Key, &'s Cumulative)],
+    labels: fn(&'s Key) -> Labels<'s>,
+) {
+    let mut points = Vec::new();
+    for (key, series) in rows {
+        for (class, count) in CLASSES.iter().zip(series.classes).filter(|(_, count)| *count > 0) {
+            let mut labels = labels(key);
+            labels.push(("status_class", class));
+            let start = page.times.born(series.born);
+            points.push(Point { labels, start, value: PointValue::Int(count) });
+        }
+    }
+    page.metric(name, &[], &points);
+}
+
+fn requests(page: &mut Page<'_>, rows: &[(&Key, &Cumulative)], shared: &Shared) {
+    classes(page, &names::REQUESTS, rows, request_labels);
+    let within = |series: &Cumulative| PointValue::Int(series.within_objective);
+    each(page, &names::WITHIN_OBJECTIVE, &[], rows, request_labels, within);
+    let exposed_ns = shared.layout.exposed_ns();
+    let buckets = exposed_ns.len() + 1;
+    each(page, &names::DURATION, &bound_bits(exposed_ns), rows, request_labels, |series| {
+        let counts = &series.exposed[..buckets.min(series.exposed.len())];
+        PointValue::Histogram(series.requests(), seconds(series.sum_ns), counts)
+    });
+    let mut bytes: BTreeMap<(&str, &str), (u64, u64, u64)> = BTreeMap::new();
+    for (key, series) in rows {
+        let born = page.times.born(series.born);
+        let sum = bytes.entry((&key.service, &key.operation)).or_insert((0, 0, born));
+        sum.0 = sum.0.saturating_add(series.bytes_in);
+        sum.1 = sum.1.saturating_add(series.bytes_out);
+        sum.2 = sum.2.min(born);
+    }
+    let point = |((service, operation), start, value)| Point {
+        labels: vec![("service", service), ("operation", operation)],
+        start,
+        value: PointValue::Int(value),
+    };
+    let received: Vec<_> = bytes.iter().map(|(key, sum)| point((*key, sum.2, sum.0))).collect();
+    page.metric(&names::REQUEST_BYTES, &[], &received);
+    let sent: Vec<_> = bytes.iter().map(|(key, sum)| point((*key, sum.2, sum.1))).collect();
+    page.metric(&names::RESPONSE_BYTES, &[], &sent);
+}
+
+fn devices(page: &mut Page<'_>, rows: &[(&Key, &Cumulative)]) {
+    classes(page, &names::DEVICE_REQUESTS, rows, device_labels);
+    let within = |series: &Cumulative| PointValue::Int(series.within_objective);
+    each(page, &names::DEVICE_WITHIN_OBJECTIVE, &[], rows, device_labels, within);
+    each(page, &names::DEVICE_DURATION, &[], rows, device_labels, |series| {
+        PointValue::Histogram(series.requests(), seconds(series.sum_ns), &[])
+    });
+}
+
+fn counters(page: &mut Page<'_>, metrics: &Metrics) {
+    let start = page.times.start_unix_ns;
+    for group in &GROUPS {
+        let sum =
+            |index: usize| metrics.shards().iter().map(|shard| shard.counter(index)).sum::<u64>();
+        let mut points = Vec::new();
+        if group.values.is_empty() {
+            let value = PointValue::Int(sum(group.start));
+            points.push(Point { labels: Vec::new(), start, value });
+        }
+        for (value, index) in group.values.iter().zip(group.start..) {
+            let labels = group.name.labels.iter().map(|label| (*label, *value)).collect();
+            points.push(Point { labels, start, value: PointValue::Int(sum(index)) });
+        }
+        page.metric(group.name, &[], &points);
+    }
+    let mut labelled: BTreeMap<&str, BTreeMap<(Arc<str>, &str), u64>> = BTreeMap::new();
+    for cell in metrics.shards().iter().flat_map(|shard| shard.labelled()) {
+        let of_name = labelled.entry(cell.name.name).or_default();
+        *of_name.entry((cell.value, cell.second)).or_default() += cell.count;
+    }
+    for name in &LABELLED {
+        let cells = labelled.get(name.name).into_iter().flatten();
+        let points: Vec<_> = cells
+            .map(|((value, second), count)| Point {
+                labels: name.labels.iter().copied().zip([&**value, *second]).collect(),
+                start,
+                value: PointValue::Int(*count),
+            })
+            .collect();
+        page.metric(name, &[], &points);
+    }
+}
+
+fn cold_starts(page: &mut Page<'_>, metrics: &Metrics) {
+    let series = metrics.app_starts().cumulative();
+    let points: Vec<_> = series
+        .rows
+        .iter()
+        .map(|row| Point {
+            labels: names::APP_START_COLD
+                .labels
+                .iter()
+                .copied()
+                .zip([&*row.device_model, &*row.app_version])
+                .collect(),
+            start: page.times.born(Some(row.born)),
+            value: PointValue::Histogram(row.count, row.sum_seconds, &row.exposed),
+        })
+        .collect();
+    page.metric(&names::APP_START_COLD, &bound_bits(&series.bounds_ns), &points);
+}
+
+fn singles(page: &mut Page<'_>, metrics: &Metrics, shared: &Shared) {
+    for (gauge, name) in Gauge::ALL {
+        page.single(name, PointValue::Int(metrics.gauge(gauge)));
+    }
+    let (held, max) = shared.registry.size();
+    page.single(&names::SERIES, PointValue::Int(held as u64));
+    page.single(&names::SERIES_MAX, PointValue::Int(max as u64));
+    let info = Point {
+        labels: vec![("version", env!("CARGO_PKG_VERSION"))],
+        start: 0,
+        value: PointValue::Int(1),
+    };
+    page.metric(&names::BUILD_INFO, &[], &[info]);
+    if let Some(usage) = process::usage() {
+        page.single(&names::PROCESS_CPU, PointValue::Double(usage.cpu_seconds));
+        page.single(&names::PROCESS_RSS, PointValue::Int(usage.resident_bytes));
+        page.single(&names::PROCESS_FDS, PointValue::Int(usage.open_fds as u64));
+        page.single(&names::PROCESS_START, PointValue::Double(usage.started_unix_seconds));
+    }
+}

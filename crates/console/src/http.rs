@@ -69,8 +69,7 @@ pub(crate) fn router(console: Console, guarded: Guard, pages: bool) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/otlp/v1/{signal}", post(otlp::take));
-    let routes =
-        if pages { always.merge(page_routes()).merge(api::questions()) } else { always };
+    let routes = if pages { always.merge(page_routes()).merge(api::questions()) } else { always };
     routes.fallback(nothing).layer(from_fn_with_state(guarded, guard)).with_state(console)
 }
 

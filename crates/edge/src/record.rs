@@ -10,8 +10,8 @@ use plimsoll_telemetry::{AccessEntry, Counter, Sample, SlowClient, UpstreamError
 
 use crate::body::InboundOutcome;
 use crate::exchange::Exchange;
-use crate::steps::audit;
 use crate::span;
+use crate::steps::audit;
 
 /// nginx' status for a client that went away before it was answered; nobody is sent it.
 pub(crate) const CLIENT_CLOSED_REQUEST: u16 = 499;

@@ -132,8 +132,7 @@ impl Started {
             manifest_path: arguments.manifest.clone(),
             started_unix_ms: clock.unix_ms(),
         };
-        let telemetry =
-            Telemetry::start(&edge.config(), &metrics, &clock, &Handle::current())?;
+        let telemetry = Telemetry::start(&edge.config(), &metrics, &clock, &Handle::current())?;
         let node = Node::new(edge, metrics, &clock, facts, memory, telemetry);
         banner::print(&node);
         Ok(Self { node: Arc::new(node), access_log_stop, ops, clock, lock })

@@ -15,6 +15,8 @@ mod failures;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod scene;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::client::RawClient;
 use crate::ports::free_addr;
 use crate::process::ProcessFacts;
+use crate::seed;
 
 /// How a process is started.
 #[derive(Debug, Default)]
@@ -75,7 +76,7 @@ impl Plimsoll {
     /// # Errors
     /// When it cannot be started, ends, or is not ready in time; the text has what it wrote.
     pub fn start(options: &PlimsollOptions) -> io::Result<Self> {
-        let work = tempfile::Builder::new().prefix("plimsoll-test-").tempdir()?;
+        let work = tempfile::Builder::new().prefix("plimsoll-test-").tempdir_in(seed::place())?;
         for (name, bytes) in &options.files {
             std::fs::write(work.path().join(name), bytes)?;
         }
@@ -83,7 +84,7 @@ impl Plimsoll {
         std::fs::set_permissions(work.path(), Permissions::from_mode(0o711))?;
         let data_dir = options.data_dir.clone().unwrap_or_else(|| work.path().join("data"));
         if !options.unseeded && !data_dir.join("postgres").exists() {
-            crate::seed::seed(&data_dir)?;
+            seed::seed(&data_dir)?;
         }
         let address = |nth: usize, wanted: Option<SocketAddr>| match options.inherited.get(nth) {
             Some(listener) => listener.local_addr(),

@@ -13,6 +13,17 @@ use rustix::fs::{FlockOperation, flock};
 /// Part of the template's name: changes when what makes it changes.
 const FORM: &str = "1";
 
+/// Bytes of memory that must be free for data directories to lie in it.
+const MEMORY_BYTES_MIN: u64 = 4 << 30;
+
+/// Where data directories of tests lie: in memory where there is enough of it, since each is some
+/// sixty megabytes and lives a second.
+pub(crate) fn place() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let free = rustix::fs::statvfs(memory).map_or(0, |found| found.f_bavail * found.f_frsize);
+    if free >= MEMORY_BYTES_MIN { memory.to_owned() } else { std::env::temp_dir() }
+}
+
 /// Fills `data_dir`, which is made if it is not there, with a cluster that was stopped in order.
 ///
 /// # Errors
@@ -35,7 +46,7 @@ pub(crate) fn seed(data_dir: &Path) -> io::Result<()> {
 /// The template, made by the first test that needs it; the others wait.
 fn template() -> io::Result<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
-    let folder = std::env::temp_dir().join(format!("plimsoll-seed-{FORM}-{user}"));
+    let folder = place().join(format!("plimsoll-seed-{FORM}-{user}"));
     fs::create_dir_all(&folder)?;
     fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
     let lock = File::create(folder.join("lock"))?;

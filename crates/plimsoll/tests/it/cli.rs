@@ -22,13 +22,16 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 12] = [
     &[],
     &["up"],
     &["init"],
     &["check"],
     &["schema"],
     &["doctor"],
+    &["database", "create"],
+    &["backup"],
+    &["restore"],
     &["dev"],
     &["dev", "token"],
     &["completions"],

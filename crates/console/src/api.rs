@@ -1,6 +1,8 @@
 //! Operator JSON under `/api/v1`: what the rooms answer, and on the local socket what an operator
 //! does. The same routes stand on the ops listener, where they only answer questions.
 
+mod database;
+mod entries;
 mod ledger;
 mod nodes;
 mod revocations;
@@ -9,24 +11,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use plimsoll_base::SharedClock;
 use plimsoll_ledger::{ActorKind, Ledger};
 use plimsoll_protection::PublicKey;
-use plimsoll_store::PgPool;
+use plimsoll_store::{PgPool, Store};
 
 use crate::http::Console;
 use crate::problem::{OpsCode, Problem};
 
 pub use ledger::report_json;
+pub(crate) use ledger::{EntryRow, LedgerAsked};
 pub use nodes::{NodeAnswer, NodesAnswer};
 
 /// What the operator JSON answers from.
 #[derive(Clone, Debug)]
 pub struct Rooms {
-    /// The database, as the runtime role.
-    pub pool: PgPool,
+    /// The database.
+    pub store: Arc<Store>,
     /// The ledger.
     pub ledger: Ledger,
     /// Where this node's checkpoints lie.
@@ -35,6 +37,13 @@ pub struct Rooms {
     pub checkpoint_key: PublicKey,
     /// Where time comes from.
     pub clock: SharedClock,
+}
+
+impl Rooms {
+    /// Connections as the runtime role.
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.store.pool()
+    }
 }
 
 /// The rooms, once the database was reached.
@@ -50,11 +59,23 @@ impl Operator {
     }
 }
 
+/// Where the team's own backend appends to the ledger.
+pub(crate) const APPEND: &str = "/api/v1/ledger/entries";
+
+/// What the team's own backend says: with the ingest token, see `guard`.
+pub(crate) fn ingest() -> Router<Console> {
+    Router::new()
+        .route(APPEND, post(entries::append))
+        .layer(axum::extract::DefaultBodyLimit::max(entries::BODY_BYTES_MAX))
+}
+
 /// Questions.
 pub(crate) fn questions() -> Router<Console> {
     Router::new()
         .route("/api/v1/nodes", get(nodes::list))
+        .route("/api/v1/database", get(database::facts))
         .route("/api/v1/ledger", get(ledger::tail))
+        .route("/ledger", get(ledger::show))
         .route("/api/v1/ledger/verify", get(ledger::verify))
         .route("/api/v1/ledger/export", get(ledger::export))
 }
@@ -79,6 +100,12 @@ pub(crate) fn failed(error: &dyn std::error::Error) -> Problem {
     Problem::new(OpsCode::NoDatabase, error.to_string())
 }
 
-pub(crate) fn refused(error: &dyn std::error::Error) -> Response {
-    Problem::new(OpsCode::BadQuery, error.to_string()).into_response()
+/// What was sent means nothing.
+pub(crate) fn bad_body(error: &dyn std::error::Error) -> Problem {
+    Problem::new(OpsCode::BadBody, error.to_string())
+}
+
+/// What was asked for means nothing.
+pub(crate) fn refused(error: &dyn std::error::Error) -> Problem {
+    Problem::new(OpsCode::BadQuery, error.to_string())
 }

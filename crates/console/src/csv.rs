@@ -16,10 +16,11 @@ pub(crate) enum Table {
     Loads,
     DatabaseCalls,
     ColdStarts,
+    Nodes,
 }
 
 impl Table {
-    const FILES: [(&'static str, Table); 9] = [
+    const FILES: [(&'static str, Table); 10] = [
         ("operations.csv", Table::Operations),
         ("platforms.csv", Table::Platforms),
         ("device-models.csv", Table::DeviceModels),
@@ -29,6 +30,7 @@ impl Table {
         ("loads.csv", Table::Loads),
         ("database-calls.csv", Table::DatabaseCalls),
         ("cold-starts.csv", Table::ColdStarts),
+        ("nodes.csv", Table::Nodes),
     ];
 
     pub(crate) fn by_file(file: &str) -> Option<Self> {
@@ -152,6 +154,7 @@ pub(crate) fn write(table: Table, view: &View) -> String {
         Table::History => history(view),
         Table::DatabaseCalls => database_calls(view),
         Table::ColdStarts => cold_starts(view),
+        Table::Nodes => nodes(view),
         Table::Loads => {
             let mut lines = Lines::with_head(&["name", "value", "max", "unit"]);
             for row in &view.loads {
@@ -160,6 +163,36 @@ pub(crate) fn write(table: Table, view: &View) -> String {
             lines.text
         }
     }
+}
+
+fn nodes(view: &View) -> String {
+    let mut lines = Lines::with_head(&[
+        "node",
+        "id",
+        "state",
+        "roles",
+        "version",
+        "epoch",
+        "applied_ago_ms",
+        "seen_ago_ms",
+        "manifest_hash",
+        "manifest_differs",
+    ]);
+    for row in view.memory.iter().flat_map(|memory| &memory.nodes) {
+        lines
+            .text(&row.name)
+            .text(&row.id)
+            .text(&row.state)
+            .text(&row.roles)
+            .text(&row.version)
+            .number(row.epoch)
+            .number(row.applied_ago_ms)
+            .number(row.seen_ago_ms)
+            .text(&row.manifest_hash)
+            .text(if row.manifest_differs { "true" } else { "false" })
+            .end();
+    }
+    lines.text
 }
 
 fn upstreams(view: &View) -> String {

@@ -12,11 +12,12 @@ use http::header::{
 };
 use http::{HeaderValue, Method};
 
+use crate::api;
 use crate::otlp::{self, IngestToken, Refused};
 use crate::problem::{OpsCode, Problem};
 
 /// Nothing loads from elsewhere, nothing frames it, nothing is sent from it.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; \
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'; object-src 'none'";
 
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -60,10 +61,31 @@ fn check_ingest<B>(guard: &Guard, request: &http::Request<B>) -> Result<(), Refu
     Ok(())
 }
 
+/// Who may append to the ledger: whoever shows the token, and nobody where there is none. What stands
+/// in the ledger was said by somebody who is known.
+fn check_append<B>(guard: &Guard, request: &http::Request<B>) -> Result<(), Problem> {
+    let Some(token) = &guard.ingest_token else {
+        return Err(Problem::new(
+            OpsCode::TokenNeeded,
+            "Set PLIMSOLL_INGEST_TOKEN, and send it as Authorization: Bearer.",
+        ));
+    };
+    if !token.is_shown(request.headers()) {
+        let says = "Send Authorization: Bearer with the ingest token.";
+        return Err(Problem::new(OpsCode::TokenNeeded, says));
+    }
+    if *request.method() != Method::POST {
+        return Err(Problem::new(OpsCode::MethodNotAllowed, "Use POST."));
+    }
+    Ok(())
+}
+
 /// Refuses who may not ask; sets the headers of every answer.
 pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let checked = if otlp::is_path(request.uri().path()) {
         check_ingest(&guard, &request).map_err(IntoResponse::into_response)
+    } else if request.uri().path() == api::APPEND {
+        check_append(&guard, &request).map_err(IntoResponse::into_response)
     } else {
         check(guard.bound, &request).map_err(IntoResponse::into_response)
     };

@@ -68,7 +68,8 @@ pub(crate) fn router(console: Console, guarded: Guard, pages: bool) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .route("/otlp/v1/{signal}", post(otlp::take));
+        .route("/otlp/v1/{signal}", post(otlp::take))
+        .merge(api::ingest());
     let routes = if pages { always.merge(page_routes()).merge(api::questions()) } else { always };
     routes.fallback(nothing).layer(from_fn_with_state(guarded, guard)).with_state(console)
 }

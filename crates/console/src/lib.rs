@@ -23,8 +23,8 @@ mod view;
 pub use api::{NodeAnswer, NodesAnswer, Rooms, RoomsCell, report_json};
 pub use local::{OPS_SOCKET, serve_local};
 pub use model::{
-    Listening, LoadRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow, Source,
-    UpstreamRow,
+    LedgerRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason,
+    RouteRow, Source, UpstreamRow, VerifiedRow,
 };
 pub use otlp::{IngestToken, TOKEN_BYTES_LEAST};
 pub use problem::OpsCode;

@@ -6,6 +6,8 @@ use plimsoll_telemetry::Metrics;
 use plimsoll_telemetry::ingest::Ingest;
 use serde::Serialize;
 
+use crate::api::NodeAnswer;
+
 /// Where the console gets what it shows. The composition root implements it over the edge.
 pub trait Source: Send + Sync {
     /// The figures.
@@ -24,10 +26,57 @@ pub trait Source: Send + Sync {
     fn ingest(&self) -> Option<Arc<Ingest>> {
         None
     }
+    /// What outlives the process; none where nothing does.
+    fn memory(&self) -> Option<MemoryRow> {
+        None
+    }
     /// Bounded things besides connections, requests and metric series: a limit's keys, a cache.
     fn loads(&self) -> Vec<LoadRow> {
         Vec::new()
     }
+}
+
+/// What outlives the process, as this node sees it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct MemoryRow {
+    /// Why the database is not used; none when it is.
+    pub database_down: Option<String>,
+    /// The epoch applied here.
+    pub epoch: u64,
+    /// How long ago that was known to be all there is, milliseconds.
+    pub known_ago_ms: Option<u64>,
+    /// Every node heard of in the last day.
+    pub nodes: Vec<NodeAnswer>,
+    /// The ledger.
+    pub ledger: LedgerRow,
+}
+
+/// How the ledger stands.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LedgerRow {
+    /// Sealed entries.
+    pub sealed: u64,
+    /// The size of the last signed checkpoint.
+    pub checkpointed: u64,
+    /// What the sealer does, in words.
+    pub sealer: String,
+    /// Audited calls that wait for the database.
+    pub spool_records: u64,
+    /// The last verification.
+    pub verified: Option<VerifiedRow>,
+}
+
+/// A verification of the whole ledger.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct VerifiedRow {
+    /// When, in milliseconds since 1970-01-01T00:00:00Z.
+    pub at_unix_ms: u64,
+    /// Whether nothing is wrong.
+    pub whole: bool,
+    /// Sealed entries checked.
+    pub entries: u64,
+    /// What is wrong, the first few.
+    pub faults: Vec<String>,
 }
 
 /// A route and the policy it stands under.

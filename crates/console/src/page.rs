@@ -2,7 +2,9 @@
 
 mod database;
 mod format;
+pub(crate) mod ledger;
 mod mark;
+mod memory;
 mod plot;
 mod sections;
 mod tables;
@@ -58,6 +60,8 @@ pub(crate) fn view(view: &View) -> Markup {
             (database::cold_starts(view))
             (tables::upstreams(view))
             (tables::routes(view))
+            (memory::nodes(view))
+            (memory::ledger(view))
             (sections::node(view))
         }
     }

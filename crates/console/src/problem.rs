@@ -1,7 +1,7 @@
 //! Every error of the ops listener: RFC 9457 with a stable code.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -53,6 +53,12 @@ codes! {
     LiveBusy = "PLM-OPS-0007" SERVICE_UNAVAILABLE "Too many live pages are open";
     /// The database cannot be asked.
     NoDatabase = "PLM-OPS-0008" SERVICE_UNAVAILABLE "The database cannot be asked";
+    /// The ingest token is missing or wrong.
+    TokenNeeded = "PLM-OPS-0009" UNAUTHORIZED "The ingest token is needed";
+    /// The body of an act means nothing.
+    BadBody = "PLM-OPS-0010" BAD_REQUEST "The body is wrong";
+    /// The id of a team's action was used for another one.
+    IdReused = "PLM-OPS-0011" CONFLICT "The id was used for something else";
 }
 
 /// A problem on its way to becoming an answer.
@@ -93,6 +99,9 @@ impl IntoResponse for Problem {
         match self.code {
             OpsCode::MethodNotAllowed => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            OpsCode::TokenNeeded => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             OpsCode::LiveBusy | OpsCode::NotReady | OpsCode::NoDatabase => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));

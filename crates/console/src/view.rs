@@ -10,7 +10,7 @@ use plimsoll_telemetry::{DeviceModelFigures, Figures, PlatformFigures, Second};
 use serde::Serialize;
 
 use crate::model::{
-    LoadRow, NodeInfo, Notice, NoticeLevel, Readiness, RouteRow, Source, UpstreamRow,
+    LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, RouteRow, Source, UpstreamRow,
 };
 
 /// Windows that can be asked for, in seconds.
@@ -100,6 +100,8 @@ pub(crate) struct View {
     pub(crate) device_models: Vec<DeviceModelFigures>,
     pub(crate) upstreams: Vec<UpstreamRow>,
     pub(crate) routes: Vec<RouteRow>,
+    /// What outlives the process.
+    pub(crate) memory: Option<MemoryRow>,
     pub(crate) history: Vec<Second>,
     /// Database calls and cold starts, from the spans and figures sent to `/otlp`.
     pub(crate) ingest: IngestOverview,
@@ -160,6 +162,7 @@ impl View {
             device_models,
             upstreams: source.upstreams(),
             routes,
+            memory: source.memory(),
             history: overview.history,
             ingest: source.ingest().map(|ingest| ingest.overview()).unwrap_or_default(),
         }

@@ -6,19 +6,21 @@
 mod entries;
 mod following;
 mod opening;
+mod shown;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use plimsoll_base::{Nanos, SharedClock};
-use plimsoll_console::{Rooms, RoomsCell};
+use plimsoll_console::{NodeAnswer, Rooms, RoomsCell, VerifiedRow};
 use plimsoll_edge::{AuditSink, Edge};
 use plimsoll_ledger::{Fact, Ledger, SealerState, Spool, SpoolFigures};
 use plimsoll_manifest::env::{self, Secret};
 use plimsoll_protection::{Keyring, KeyringOptions};
 use plimsoll_snapshot::{Contact, Dynamic, Followed, NodeReport, Saved};
 use plimsoll_store::{Store, StoreState};
+use plimsoll_telemetry::{Gauge, Metrics};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -40,6 +42,8 @@ pub(crate) struct Memory {
     /// Whether the data directory is ours alone; a successor waits for it.
     owned: watch::Sender<bool>,
     report: watch::Sender<NodeReport>,
+    edge: OnceLock<Arc<Edge>>,
+    audit: AuditSink,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -51,10 +55,12 @@ pub(crate) struct Shared {
     ledger: Ledger,
     saved: Saved,
     /// Filled once the database was reached.
-    store: OnceLock<Store>,
+    store: OnceLock<Arc<Store>>,
     rooms: RoomsCell,
     opening: Mutex<Opening>,
     sealer: OnceLock<watch::Receiver<SealerState>>,
+    nodes: Mutex<Vec<NodeAnswer>>,
+    verified: Mutex<Option<VerifiedRow>>,
     entries: Entries,
     spool: Spool,
     node: String,
@@ -140,6 +146,8 @@ impl Memory {
             rooms: RoomsCell::default(),
             opening: Mutex::new(Opening::Waiting),
             sealer: OnceLock::new(),
+            nodes: Mutex::default(),
+            verified: Mutex::default(),
             entries: Entries::default(),
             spool,
             node: options.report.name.clone(),
@@ -152,6 +160,8 @@ impl Memory {
         let (said, followed) = watch::channel(Followed::from_disk(last.epoch()));
         let (changed, dynamic) = watch::channel(Arc::new(last));
         let memory = Self {
+            edge: OnceLock::new(),
+            audit: AuditSink::new(shared.spool.clone(), Arc::clone(&shared.keyring)),
             shared,
             followed,
             dynamic,
@@ -175,6 +185,7 @@ impl Memory {
     pub(crate) fn lead(&self, edge: &Arc<Edge>) {
         self.shared.entries.push(self.shared.clock.unix_ms(), self.started());
         edge.follow_revocations();
+        let _led_before = self.edge.set(Arc::clone(edge)).is_err();
         let mut obeyed = Obeyed {
             dynamic: self.dynamic.clone(),
             followed: self.followed.clone(),
@@ -232,7 +243,7 @@ impl Memory {
 
     /// Where the edge leaves what it audits.
     pub(crate) fn audit(&self) -> AuditSink {
-        AuditSink::new(self.shared.spool.clone(), Arc::clone(&self.shared.keyring))
+        self.audit.clone()
     }
 
     /// How it is.
@@ -244,8 +255,24 @@ impl Memory {
             known_ago: followed.known_at.map(|at| now.since(at)),
             sealer_down: self.shared.sealer_down(),
             spool: self.shared.spool.figures(),
-            single_role: self.shared.store.get().is_some_and(Store::single_role),
+            single_role: self.shared.store.get().is_some_and(|store| store.single_role()),
         }
+    }
+
+    /// Brings the gauges up to date; called once a second.
+    pub(crate) fn observe(&self, metrics: &Metrics, now: Nanos) {
+        let standing = self.standing(now);
+        metrics.set(Gauge::DatabaseUp, u64::from(standing.database_down.is_none()));
+        metrics.set(Gauge::Epoch, standing.epoch);
+        metrics.set(Gauge::EpochAge, standing.known_ago.map_or(0, |ago| ago.as_secs()));
+        metrics.set(Gauge::Revocations, self.revocations());
+        metrics.set(Gauge::AuditSpooled, standing.spool.records);
+        metrics.set(Gauge::AuditLost, self.audit.lost());
+        metrics.set(Gauge::LedgerSealed, self.shared.sealed());
+    }
+
+    fn revocations(&self) -> u64 {
+        self.edge.get().map_or(0, |edge| edge.revocations() as u64)
     }
 
     /// Writes the last entry, seals, signs, and stops the database.
@@ -298,9 +325,16 @@ impl Shared {
         }
     }
 
-    fn fill_rooms(&self, store: &Store) {
+    fn sealed(&self) -> u64 {
+        match self.sealer.get().map(|state| state.borrow().clone()) {
+            Some(SealerState::Sealing { size, .. } | SealerState::Diverged { size, .. }) => size,
+            _ => 0,
+        }
+    }
+
+    fn fill_rooms(&self, store: &Arc<Store>) {
         let rooms = Rooms {
-            pool: store.pool().clone(),
+            store: Arc::clone(store),
             ledger: self.ledger.clone(),
             checkpoints: checkpoints(&self.data_dir),
             checkpoint_key: self.keyring.public_key().clone(),

@@ -70,6 +70,7 @@ impl Node {
     /// Ends a second of figures.
     pub(crate) fn tick(&self, now: Nanos) {
         self.edge.observe();
+        self.memory.observe(&self.metrics, now);
         self.metrics.tick(now);
     }
 

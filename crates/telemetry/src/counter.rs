@@ -408,6 +408,20 @@ pub enum Gauge {
     AccessLogQueued,
     /// 1 while the node takes traffic, else 0.
     Ready,
+    /// 1 while the database is used, else 0.
+    DatabaseUp,
+    /// The epoch that the edge obeys.
+    Epoch,
+    /// Whole seconds since that was known to be all there is.
+    EpochAge,
+    /// Revocations in force.
+    Revocations,
+    /// Sealed entries of the ledger, on the node that seals.
+    LedgerSealed,
+    /// Audited calls that wait in the spool.
+    AuditSpooled,
+    /// Audited calls that left no entry, since the start.
+    AuditLost,
 }
 
 impl Gauge {
@@ -420,11 +434,18 @@ impl Gauge {
         (Gauge::TokenCacheEntries, &names::TOKEN_CACHE_ENTRIES),
         (Gauge::AccessLogQueued, &names::ACCESS_LOG_QUEUED),
         (Gauge::Ready, &names::READY),
+        (Gauge::DatabaseUp, &names::DATABASE_UP),
+        (Gauge::Epoch, &names::EPOCH),
+        (Gauge::EpochAge, &names::EPOCH_AGE),
+        (Gauge::Revocations, &names::REVOCATIONS),
+        (Gauge::LedgerSealed, &names::LEDGER_SEALED),
+        (Gauge::AuditSpooled, &names::AUDIT_SPOOLED),
+        (Gauge::AuditLost, &names::AUDIT_LOST),
     ];
 }
 
 /// How many gauges there are.
-pub(crate) const GAUGES: usize = 7;
+pub(crate) const GAUGES: usize = 14;
 
 #[cfg(test)]
 mod tests {

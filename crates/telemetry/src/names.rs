@@ -126,6 +126,20 @@ names! {
         "Requests cut off by the drain deadline.";
     READY = "plimsoll_ready" Gauge "boolean" [],
         "1 while the node takes traffic, else 0.";
+    DATABASE_UP = "plimsoll_database_up" Gauge "boolean" [],
+        "1 while the database is used, else 0; the edge serves without it from the last snapshot.";
+    EPOCH = "plimsoll_epoch" Gauge "epochs" [],
+        "The epoch of flags, splits and revocations that this node obeys.";
+    EPOCH_AGE = "plimsoll_epoch_age_seconds" Gauge "seconds" [],
+        "Seconds since that epoch was known to be all there is.";
+    REVOCATIONS = "plimsoll_revocations" Gauge "revocations" [],
+        "Revoked subjects and tokens that this node refuses.";
+    LEDGER_SEALED = "plimsoll_ledger_sealed_entries" Gauge "entries" [],
+        "Sealed entries of the ledger, as the node that seals says; 0 on others.";
+    AUDIT_SPOOLED = "plimsoll_audit_spooled_calls" Gauge "calls" [],
+        "Audited calls that wait in the spool for the database.";
+    AUDIT_LOST = "plimsoll_audit_lost_calls" Gauge "calls" [],
+        "Audited calls that left no entry since the start; more than 0 needs a person.";
     ACCESS_LOG_QUEUED = "plimsoll_access_log_queued_chunks" Gauge "chunks" [],
         "Chunks of the access log that wait to be written.";
     ACCESS_LOG_DROPPED = "plimsoll_access_log_dropped_total" Counter "lines" [],

@@ -5,8 +5,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::api::{Rooms, failed, refused, rooms};
 use crate::http::Console;
+use crate::page::ledger::document;
 use crate::problem::Problem;
 
 /// Entries on a page where nobody says otherwise.
@@ -34,14 +36,14 @@ const PROGRESS_EVERY: u64 = 20_000;
 /// What can be asked of the ledger.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Asked {
-    action: Option<String>,
-    actor: Option<String>,
-    subject: Option<String>,
-    outcome: Option<String>,
+pub(crate) struct LedgerAsked {
+    pub(crate) action: Option<String>,
+    pub(crate) actor: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) outcome: Option<String>,
     from_unix_ms: Option<u64>,
     to_unix_ms: Option<u64>,
-    before: Option<String>,
+    pub(crate) before: Option<String>,
     limit: Option<u32>,
 }
 
@@ -80,35 +82,52 @@ impl From<Listed> for EntryRow {
     }
 }
 
+type Given = Result<Query<LedgerAsked>, QueryRejection>;
+
+/// `GET /api/v1/ledger`: one page of entries.
 pub(crate) async fn tail(
     State(console): State<Console>,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(asked) = match asked {
-        Ok(asked) => asked,
-        Err(error) => return Ok(refused(&error)),
-    };
-    let rooms = rooms(&console)?;
-    let before = match asked.before.as_deref().map(uuid::Uuid::parse_str).transpose() {
-        Ok(before) => before,
-        Err(error) => return Ok(refused(&error)),
-    };
+    asked: Given,
+) -> Result<Json<Value>, Problem> {
+    let (_, rows, next) = page(&console, asked).await?;
+    Ok(Json(json!({ "entries": rows, "next": next })))
+}
+
+/// `GET /ledger`: the same for people.
+pub(crate) async fn show(
+    State(console): State<Console>,
+    asked: Given,
+) -> Result<Html<String>, Problem> {
+    let (asked, rows, next) = page(&console, asked).await?;
+    let standing = console.source.memory().map(|memory| memory.ledger);
+    let page = document(standing.as_ref(), &asked, &rows, next.as_deref());
+    Ok(Html(page.into_string()))
+}
+
+async fn page(
+    console: &Console,
+    asked: Given,
+) -> Result<(LedgerAsked, Vec<EntryRow>, Option<String>), Problem> {
+    let Query(asked) = asked.map_err(|error| refused(&error))?;
+    let rooms = rooms(console)?;
+    // A form sends what was left empty, too.
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let before = given(&asked.before).as_deref().map(uuid::Uuid::parse_str).transpose();
     let filter = Filter {
-        action: asked.action,
-        actor: asked.actor,
-        subject: asked.subject,
-        outcome: asked.outcome,
+        action: given(&asked.action),
+        actor: given(&asked.actor),
+        subject: given(&asked.subject),
+        outcome: given(&asked.outcome),
         from_unix_ms: asked.from_unix_ms,
         to_unix_ms: asked.to_unix_ms,
-        before,
+        before: before.map_err(|error| refused(&error))?,
     };
     let limit = asked.limit.unwrap_or(PAGE_ENTRIES).clamp(1, PAGE_ENTRIES_MAX);
-    let mut connection = rooms.pool.acquire().await.map_err(|error| failed(&error))?;
+    let mut connection = rooms.pool().acquire().await.map_err(|error| failed(&error))?;
     let page = rooms.ledger.tail(&mut connection, &filter, limit).await;
     let page = page.map_err(|error| failed(&error))?;
-    let rows: Vec<EntryRow> = page.entries.into_iter().map(EntryRow::from).collect();
-    let next = page.next.map(|id| id.to_string());
-    Ok(Json(json!({ "entries": rows, "next": next })).into_response())
+    let rows = page.entries.into_iter().map(EntryRow::from).collect();
+    Ok((asked, rows, page.next.map(|id| id.to_string())))
 }
 
 /// Lines of JSON: `{"progress": {...}}` while it goes on, at last `{"report": {...}}` or
@@ -137,7 +156,7 @@ async fn verified(
         checkpoints: vec![rooms.checkpoints.clone()],
         trusted: vec![rooms.checkpoint_key.clone()],
     };
-    let mut connection = rooms.pool.acquire().await.map_err(|error| error.to_string())?;
+    let mut connection = rooms.pool().acquire().await.map_err(|error| error.to_string())?;
     let mut told = 0;
     let progress = |progress: Progress| {
         if progress.done >= told + PROGRESS_EVERY {
@@ -188,12 +207,9 @@ pub(crate) struct Range {
 /// checks without a database. A break in the middle shows as a missing last line.
 pub(crate) async fn export(
     State(console): State<Console>,
-    range: Result<Query<Range>, axum::extract::rejection::QueryRejection>,
+    range: Result<Query<Range>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(range) = match range {
-        Ok(range) => range,
-        Err(error) => return Ok(refused(&error)),
-    };
+    let Query(range) = range.map_err(|error| refused(&error))?;
     let rooms = rooms(&console)?.clone();
     let (pieces, body) = mpsc::channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
     let (written, taken) = sync_channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
@@ -202,7 +218,7 @@ pub(crate) async fn export(
     let write = move || {
         let mut out = Pieces { written: written.clone(), filled: Vec::new() };
         let done = runtime.block_on(async {
-            let mut connection = rooms.pool.acquire().await.map_err(io::Error::other)?;
+            let mut connection = rooms.pool().acquire().await.map_err(io::Error::other)?;
             let directories = [rooms.checkpoints.clone()];
             export_to(&mut connection, &directories, positions, &mut out)
                 .await
@@ -216,11 +232,8 @@ pub(crate) async fn export(
     // may wait in the runtime's own way.
     let pass_on =
         move || while taken.recv().is_ok_and(|piece| pieces.blocking_send(piece).is_ok()) {};
-    #[expect(clippy::disallowed_methods, reason = "both end with the answer, which is bounded")]
-    {
-        tokio::task::spawn_blocking(write);
-        tokio::task::spawn_blocking(pass_on);
-    }
+    tokio::task::spawn_blocking(write);
+    tokio::task::spawn_blocking(pass_on);
     Ok(stream(body))
 }
 

@@ -49,7 +49,9 @@ pub struct NodeAnswer {
 }
 
 impl NodesAnswer {
-    pub(crate) fn new(epoch: u64, rows: Vec<snapshot::NodeRow>) -> Self {
+    /// From what the database says.
+    #[must_use]
+    pub fn new(epoch: u64, rows: Vec<snapshot::NodeRow>) -> Self {
         let mut by_hash = std::collections::BTreeMap::<&str, usize>::new();
         for row in rows.iter().filter(|row| row.seen_ago_ms < SILENT_AFTER_MS) {
             *by_hash.entry(&row.report.manifest_hash).or_default() += 1;
@@ -82,7 +84,7 @@ impl NodesAnswer {
 }
 
 pub(crate) async fn list(State(console): State<Console>) -> Result<Json<NodesAnswer>, Problem> {
-    let pool = &rooms(&console)?.pool;
+    let pool = rooms(&console)?.pool();
     let (epoch, rows) = snapshot::nodes(pool).await.map_err(|error| failed(&error))?;
     Ok(Json(NodesAnswer::new(epoch, rows)))
 }

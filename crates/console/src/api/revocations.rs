@@ -2,11 +2,10 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use plimsoll_identity::{IdentityError, Revoke, revoke as revoke_in};
+use plimsoll_identity::{IdentityError, Revoke, Revoked, revoke as revoke_in};
 
-use crate::api::{Operator, failed, refused, rooms};
+use crate::api::{Operator, bad_body, failed, rooms};
 use crate::http::Console;
 use crate::problem::Problem;
 
@@ -14,15 +13,12 @@ pub(crate) async fn revoke(
     State(console): State<Console>,
     Extension(operator): Extension<Operator>,
     body: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Json<Revoked>, Problem> {
     let rooms = rooms(&console)?;
-    let asked: Revoke = match serde_json::from_slice(&body) {
-        Ok(asked) => asked,
-        Err(error) => return Ok(refused(&error)),
-    };
-    match revoke_in(&rooms.pool, &rooms.ledger, &*rooms.clock, operator.actor(), &asked).await {
-        Ok(revoked) => Ok(Json(revoked).into_response()),
-        Err(error @ IdentityError::Invalid { .. }) => Ok(refused(&error)),
+    let asked: Revoke = serde_json::from_slice(&body).map_err(|error| bad_body(&error))?;
+    match revoke_in(rooms.pool(), &rooms.ledger, &*rooms.clock, operator.actor(), &asked).await {
+        Ok(revoked) => Ok(Json(revoked)),
+        Err(error @ IdentityError::Invalid { .. }) => Err(bad_body(&error)),
         Err(error) => Err(failed(&error)),
     }
 }

@@ -2,16 +2,19 @@
 
 use std::io::{self, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::Method;
 use plimsoll_edge::Listener;
-use plimsoll_manifest::{Manifest, OriginUrl, Overrides};
+use plimsoll_manifest::{Manifest, OriginUrl, Overrides, env};
+use plimsoll_store::cluster::{Binaries, BinarySearch};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{Doctor, Output};
+use crate::commands::ask::{ask, data_dir as data_dir_of_running};
 use crate::data_dir::DataDir;
 use crate::exit::Failure;
 use crate::setup::{Setup, Source};
@@ -69,11 +72,66 @@ pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
     } else {
         findings.push(descriptors(&Manifest::default()));
     }
+    findings.extend(database(arguments));
     tell(&findings, arguments.output).map_err(Failure::failed)?;
     if findings.iter().any(|finding| finding.state == State::Broken) {
         return Err(Failure::Failed("something would not work; see above".to_owned()));
     }
     Ok(())
+}
+
+/// What a running Plimsoll says of its database; without one, whether there could be one.
+fn database(arguments: &Doctor) -> Vec<Finding> {
+    const WHAT: &str = "database";
+    let asked = data_dir_of_running(arguments.data_dir.as_deref())
+        .and_then(|directory| ask(&directory, Method::GET, "/api/v1/database", None));
+    let Ok(answer) = asked else {
+        return vec![postgres()];
+    };
+    let facts = answer["facts"].as_array().cloned().unwrap_or_default();
+    facts
+        .iter()
+        .map(|fact| {
+            let found = fact["found"].as_str().unwrap_or_default();
+            match fact["state"].as_str() {
+                Some("ok") => Finding::ok(WHAT, found),
+                Some("weak") => Finding { state: State::Weak, ..Finding::ok(WHAT, found) },
+                _ => Finding { state: State::Broken, ..Finding::ok(WHAT, found) },
+            }
+        })
+        .collect()
+}
+
+/// Whether a private Postgres could be started.
+fn postgres() -> Finding {
+    const WHAT: &str = "postgres";
+    match env::secret("DATABASE_URL") {
+        Ok(Some(_)) => return Finding::ok(WHAT, "DATABASE_URL names the database"),
+        Ok(None) => {}
+        Err(error) => {
+            return Finding::bad(State::Broken, WHAT, error.to_string(), "mend the environment");
+        }
+    }
+    let named = env::var("PLIMSOLL_PG_BIN").ok().flatten().map(PathBuf::from);
+    match Binaries::find_all(&BinarySearch::of_this_machine(named))
+        .map(|all| all.into_iter().next())
+    {
+        Ok(Some(found)) => {
+            Finding::ok(WHAT, format!("{} in {}", found.version(), found.folder().display()))
+        }
+        Ok(None) => Finding::bad(
+            State::Broken,
+            WHAT,
+            "no Postgres was found",
+            "install the package postgresql, or set DATABASE_URL",
+        ),
+        Err(error) => Finding::bad(
+            State::Broken,
+            WHAT,
+            error.to_string(),
+            "or set DATABASE_URL to a database of your own",
+        ),
+    }
 }
 
 fn tell(findings: &[Finding], output: Output) -> io::Result<()> {

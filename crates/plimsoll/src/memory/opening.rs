@@ -63,6 +63,7 @@ impl Shared {
             control: control.clone(),
         })
         .await?;
+        let store = Arc::new(store);
         self.fill_rooms(&store);
         let _filled_before = self.store.set(store).is_err();
         self.opening(Opening::Open);
@@ -121,6 +122,8 @@ impl Shared {
         tasks.spawn(Arc::clone(self).append_entries(pool.clone(), work.stop.clone()));
         tasks.spawn(sweeping(pool.clone(), work.stop.clone()));
         tasks.spawn(adopt_events(pool.clone(), work.stop.clone()));
+        tasks.spawn(Arc::clone(self).look_at_nodes(pool.clone(), work.stop.clone()));
+        tasks.spawn(Arc::clone(self).verify_now_and_then(pool.clone(), work.stop.clone()));
         let spool = self.data_dir.join("ledger/spool").join(work.report.borrow().id.to_string());
         tasks.spawn(Arc::clone(self).adopt(spool, pool.clone(), work.stop.clone()));
         tasks.spawn(work.importer.run(pool.clone(), self.ledger.clone(), work.stop.clone()));
@@ -240,7 +243,7 @@ impl Shared {
 const LAST_ENTRIES: Duration = Duration::from_millis(300);
 
 /// True when it was time to stop.
-async fn stopped_within(stop: &mut watch::Receiver<bool>, wait: Duration) -> bool {
+pub(super) async fn stopped_within(stop: &mut watch::Receiver<bool>, wait: Duration) -> bool {
     tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_ok()
 }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use plimsoll_console::{
-    Listening, LoadRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow, Source,
-    UpstreamRow,
+    Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow,
+    Source, UpstreamRow,
 };
 use plimsoll_edge::Config;
 use plimsoll_manifest::{Limit, LimitUnits, Manifest};
@@ -91,6 +91,10 @@ impl Source for Node {
                 idle: upstream.endpoint.idle as u64,
             })
             .collect()
+    }
+
+    fn memory(&self) -> Option<MemoryRow> {
+        Some(self.memory.shown())
     }
 
     fn readiness(&self) -> Readiness {

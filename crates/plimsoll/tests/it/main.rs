@@ -9,6 +9,8 @@ mod bodies;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod failures;

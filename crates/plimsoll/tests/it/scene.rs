@@ -1,5 +1,8 @@
 //! What most tests start with: an origin, an issuer, and the binary in front of it.
 
+use std::time::Duration;
+
+use plimsoll_base::{Clock as _, Nanos, SystemClock};
 use plimsoll_testkit::{
     Claims, Origin, Plimsoll, PlimsollOptions, RawClient, RawResponse, TestIssuer,
 };
@@ -28,6 +31,19 @@ pub(crate) struct Scene {
     pub(crate) origin: Origin,
     pub(crate) edge: Plimsoll,
     pub(crate) issuer: TestIssuer,
+}
+
+/// Time since it was made.
+pub(crate) struct Stopwatch(SystemClock);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(SystemClock::new())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.now().since(Nanos::default())
+    }
 }
 
 /// The manifest of a scene with the shop's contract, and whatever a test adds.

@@ -196,11 +196,25 @@ def the_node():
     )
 
 
+def memory():
+    return group(
+        "Memory",
+        one("Database used", "1 on each node that uses its database. If it is 0, requests go on "
+            "from the last snapshot; /readyz of the node says why.",
+            gauge("plimsoll.database_up", NODE, "host"), width=4),
+        one("Age of the epoch", "Seconds since a node knew that its epoch is all there is. If it "
+            "passes auth.revocation_staleness_max, strict operations are refused.",
+            gauge("plimsoll.epoch_age_seconds", NODE, "host"), "second", width=4),
+        one("Audited calls that wait", "If they grow, the database is away.",
+            gauge("plimsoll.audit_spooled_calls", NODE, "host"), width=4),
+    )
+
+
 def make():
     return dashboard(
         "Plimsoll: service",
         "Is the service well, and if not, which part? Promised: 99.9 % availability, p95 300 ms.",
         ["host", "plimsoll_service"],
         [is_it_well(), requests(), upstreams(), limits_and_authentication(),
-         connections_and_answers(), the_node()],
+         connections_and_answers(), memory(), the_node()],
     )

@@ -267,11 +267,70 @@ def the_node():
     )
 
 
+def memory():
+    by_node = "{{instance}}"
+    return row(
+        "Memory",
+        lines("Database used",
+              "1 on each node that uses its database. If it is 0, requests go on from the last "
+              "snapshot; /readyz of the node says why it cannot use it.",
+              [query(f"plimsoll_database_up{{{NODE}}}", by_node)], POINTS, below(1), width=8),
+        lines("Epoch",
+              "The epoch that each node obeys. If a node stays behind for more than a second, it "
+              "misses revocations: look whether it reaches the database.",
+              [query(f"plimsoll_epoch{{{NODE}}}", by_node)], POINTS, width=8),
+        lines("Age of the epoch",
+              "Seconds since a node knew that its epoch is all there is. If it passes "
+              "auth.revocation_staleness_max, operations with revocation = strict are refused.",
+              [query(f"plimsoll_epoch_age_seconds{{{NODE}}}", by_node)], "s", above(30), width=8),
+        lines("Revocations",
+              "Subjects and tokens that are refused. If it differs between nodes for long, one is "
+              "behind.",
+              [query(f"plimsoll_revocations{{{NODE}}}", by_node)], POINTS, width=8),
+        lines("Ledger: entries sealed",
+              "By the node that seals; 0 on others. If it stands still while the service works, "
+              "/readyz of that node says why.",
+              [query(f"plimsoll_ledger_sealed_entries{{{NODE}}}", by_node)], POINTS, width=8),
+        lines("Audited calls that wait, or left no entry",
+              "Calls in the spool on disk. If they grow, the database is away. If any was lost, "
+              "the log of that node names its request id.",
+              [query(f"plimsoll_audit_spooled_calls{{{NODE}}}", "waiting: {{instance}}"),
+               query(f"plimsoll_audit_lost_calls{{{NODE}}}", "lost: {{instance}}")],
+              POINTS, width=8),
+    )
+
+
+def telemetry():
+    return row(
+        "OpenTelemetry",
+        lines("Spans sent",
+              "Spans a second that the receiver took. If it falls to nought under traffic, see "
+              "failed exports beside it.",
+              [query(rate("plimsoll_otlp_spans_exported_total", NODE), "sent"),
+               query(rate("plimsoll_otlp_spans_dropped_total", NODE, "reason"),
+                     "dropped: {{reason}}")], PER_SECOND, width=8),
+        lines("Exports that failed",
+              "Requests to the receiver that failed. If there are any, check its address and its "
+              "credentials; nothing of a request waits for it.",
+              [query(rate("plimsoll_otlp_exports_failed_total", NODE, "signal"), "{{signal}}")],
+              PER_SECOND, ANY, width=8),
+        lines("Taken from backends and apps",
+              "Items a second that /otlp took, refused, or counted beyond a bound. If many are "
+              "rejected, the sender's log says why.",
+              [query(rate("plimsoll_otlp_received_total", NODE, "signal"), "{{signal}}"),
+               query(rate("plimsoll_otlp_rejected_total", NODE, "signal"),
+                     "rejected: {{signal}}"),
+               query(rate("plimsoll_otlp_refused_total", NODE, "reason"), "refused: {{reason}}"),
+               query(rate("plimsoll_database_calls_folded_total", NODE, "bound"),
+                     "folded: {{bound}}")], PER_SECOND, width=8),
+    )
+
+
 def make():
     return dashboard(
         "plimsoll-service", "Plimsoll: service",
         "Is the service well, and if not, which part? Thresholds: 99.9 % availability, p95 300 ms.",
         nodes_and_services(),
         [is_it_well(), requests(), upstreams(), limits_and_authentication(),
-         connections_and_answers(), the_node()],
+         connections_and_answers(), memory(), telemetry(), the_node()],
     )

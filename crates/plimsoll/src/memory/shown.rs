@@ -1,0 +1,137 @@
+//! What the console shows of the memory: gathered on the control runtime, so that a page never
+//! waits for the database.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use plimsoll_console::{LedgerRow, MemoryRow, NodesAnswer, VerifiedRow};
+use plimsoll_ledger::{SealerState, VerifyOptions, verify};
+use plimsoll_snapshot::nodes;
+use plimsoll_store::PgPool;
+use tokio::sync::watch;
+
+use super::opening::stopped_within;
+use super::{Memory, Shared, checkpoints};
+
+/// How often the nodes are asked for.
+const NODES_EVERY: Duration = Duration::from_secs(2);
+
+/// The ledger is verified so long after the start, and then so often.
+const VERIFY_FIRST: Duration = Duration::from_secs(30);
+const VERIFY_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Faults that are kept to be shown.
+const FAULTS_SHOWN_MAX: usize = 10;
+
+impl Memory {
+    /// What the console shows.
+    pub(crate) fn shown(&self) -> MemoryRow {
+        let standing = self.standing(self.shared.clock.now());
+        let nodes = self.shared.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let verified = self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sealer = self.shared.sealer.get().map(|state| state.borrow().clone());
+        let (sealed, checkpointed) = match &sealer {
+            Some(SealerState::Sealing { size, checkpoint_size }) => (*size, *checkpoint_size),
+            Some(SealerState::Diverged { size, .. }) => (*size, 0),
+            _ => (0, 0),
+        };
+        MemoryRow {
+            database_down: standing.database_down,
+            epoch: standing.epoch,
+            known_ago_ms: standing
+                .known_ago
+                .map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+            nodes,
+            ledger: LedgerRow {
+                sealed,
+                checkpointed,
+                sealer: in_words(sealer.as_ref()),
+                spool_records: standing.spool.records,
+                verified,
+            },
+        }
+    }
+}
+
+fn in_words(state: Option<&SealerState>) -> String {
+    match state {
+        None | Some(SealerState::Starting) => {
+            "not started: the database was not reached yet".into()
+        }
+        Some(SealerState::Waiting) => "another node seals".into(),
+        Some(SealerState::Sealing { .. }) => "this node seals".into(),
+        Some(SealerState::Diverged { why, .. }) => format!("stopped signing: {why}"),
+        Some(SealerState::Down { why }) => format!("tries again: {why}"),
+        Some(SealerState::Stopped) => "stopped".into(),
+    }
+}
+
+impl Shared {
+    /// Keeps the list of nodes fresh.
+    pub(super) async fn look_at_nodes(
+        self: Arc<Self>,
+        pool: PgPool,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        loop {
+            match nodes(&pool).await {
+                Ok((epoch, rows)) => {
+                    *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) =
+                        NodesAnswer::new(epoch, rows).nodes;
+                }
+                Err(error) => tracing::debug!(%error, "the nodes cannot be listed"),
+            }
+            if stopped_within(&mut stop, NODES_EVERY).await {
+                return;
+            }
+        }
+    }
+
+    /// Verifies the whole ledger now and then.
+    pub(super) async fn verify_now_and_then(
+        self: Arc<Self>,
+        pool: PgPool,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let options = VerifyOptions {
+            checkpoints: vec![checkpoints(&self.data_dir)],
+            trusted: vec![self.keyring.public_key().clone()],
+        };
+        let mut wait = VERIFY_FIRST;
+        while !stopped_within(&mut stop, wait).await {
+            wait = VERIFY_EVERY;
+            let report = async {
+                let mut connection = pool.acquire().await.map_err(|error| error.to_string())?;
+                verify(&mut connection, &options, &self.clock, |_progress| {})
+                    .await
+                    .map_err(|error| error.to_string())
+            };
+            let report = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                report = report => report,
+            };
+            match report {
+                Ok(report) => {
+                    if !report.is_whole() {
+                        tracing::error!(
+                            faults = report.faults.len(),
+                            "the ledger is not what was sealed; run `plimsoll ledger verify`"
+                        );
+                    }
+                    let faults = report.faults.iter().take(FAULTS_SHOWN_MAX);
+                    let row = VerifiedRow {
+                        at_unix_ms: self.clock.unix_ms(),
+                        whole: report.is_whole(),
+                        entries: report.entries,
+                        faults: faults.map(ToString::to_string).collect(),
+                    };
+                    *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(row);
+                }
+                Err(error) => {
+                    tracing::debug!(error, "the ledger could not be verified; later again");
+                    wait = VERIFY_FIRST;
+                }
+            }
+        }
+    }
+}

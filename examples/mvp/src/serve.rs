@@ -79,7 +79,7 @@ impl std::fmt::Debug for Options {
 pub struct Bound {
     api: (TcpListener, Router),
     switches: Option<(TcpListener, Router)>,
-    exporter: Option<(Exporter, fn(&str))>,
+    exporter: Option<Exporter>,
     /// Where the API listens.
     pub address: SocketAddr,
     /// Where the switches listen.
@@ -100,8 +100,8 @@ pub async fn bind(options: &Options, unix_ms: WallClock) -> Result<Bound, ServeE
     let store = Store::open(&options.database_url, unix_ms).await?;
     let (tracer, exporter) = match &options.otlp {
         Some(to) => {
-            let (tracer, exporter) = Tracer::new(store.name(), to.clone(), unix_ms);
-            (Some(tracer), Some((exporter, options.say)))
+            let (tracer, exporter) = Tracer::new(store.name(), to.clone(), unix_ms, options.say);
+            (Some(tracer), Some(exporter))
         }
         None => (None, None),
     };
@@ -132,8 +132,8 @@ impl Bound {
     pub async fn run(self, end: impl Future<Output = ()>) -> Result<(), ServeError> {
         let (ending, _) = watch::channel(false);
         let (mut servers, mut exporting) = (JoinSet::new(), JoinSet::new());
-        if let Some((exporter, say)) = self.exporter {
-            exporting.spawn(exporter.run(say));
+        if let Some(exporter) = self.exporter {
+            exporting.spawn(exporter.run());
         }
         for (listener, router) in [Some(self.api), self.switches].into_iter().flatten() {
             let mut ended = ending.subscribe();

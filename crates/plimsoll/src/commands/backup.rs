@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use plimsoll_base::{SharedClock, SystemClock};
@@ -183,7 +184,7 @@ fn make_room(place: &Path, replace: bool) -> Result<Option<PathBuf>, Failure> {
         fs::rename(place, &to).map_err(failed)?;
         aside = Some(to);
     }
-    fs::create_dir_all(place).map_err(failed)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(place).map_err(failed)?;
     Ok(aside)
 }
 

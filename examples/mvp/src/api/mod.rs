@@ -18,7 +18,7 @@ pub use error::ApiError;
 
 use crate::store::Store;
 use crate::switches::{self, Gate, Switches};
-use crate::trace::{self, Tracer};
+use crate::trace::{self, Route, Tracer};
 
 /// The largest JSON body. Unit: bytes.
 pub const JSON_BYTES_MAX: usize = 64 * 1024;
@@ -64,9 +64,10 @@ pub fn router(app: App) -> Router {
     let mut router = Router::new();
     for Operation { id, path, handler } in operations() {
         let gate = Gate { switches: Arc::clone(&app.switches), operation: id };
+        let route = Route { tracer: app.tracer.clone(), path };
         let handler = handler
             .layer(from_fn_with_state(gate, switches::apply))
-            .layer(from_fn_with_state(app.tracer.clone(), trace::serve));
+            .layer(from_fn_with_state(route, trace::serve));
         router = router.route(path, handler);
     }
     router

@@ -25,6 +25,8 @@ pub(crate) struct Exporter {
     dropped: Arc<AtomicU64>,
     /// The same moment on both clocks.
     anchor: (Instant, u64),
+    /// Is told when spans are lost, and when they arrive again.
+    say: fn(&str),
 }
 
 impl Exporter {
@@ -32,13 +34,14 @@ impl Exporter {
         spans: mpsc::Receiver<Span>,
         to: otlp::Url,
         dropped: Arc<AtomicU64>,
-        unix_ms: WallClock,
+        (unix_ms, say): (WallClock, fn(&str)),
     ) -> Self {
-        Self { spans, sender: Sender::to(to), dropped, anchor: (Instant::now(), unix_ms()) }
+        let anchor = (Instant::now(), unix_ms());
+        Self { spans, sender: Sender::to(to), dropped, anchor, say }
     }
 
-    /// Runs. `say` is told when spans are lost, and when they arrive again.
-    pub(crate) async fn run(mut self, say: fn(&str)) {
+    /// Sends until nobody makes spans any more.
+    pub(crate) async fn run(mut self) {
         let mut losing = false;
         while let Some(first) = self.spans.recv().await {
             let (mut batch, by) = (vec![first], Instant::now() + BATCH_EVERY);
@@ -52,11 +55,11 @@ impl Exporter {
             if let Err(error) = &sent {
                 self.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 if !losing {
-                    say(&format!("spans are lost: {error}"));
+                    (self.say)(&format!("spans are lost: {error}"));
                 }
             } else if losing {
                 let lost = self.dropped.load(Ordering::Relaxed);
-                say(&format!("spans arrive again; {lost} were lost"));
+                (self.say)(&format!("spans arrive again; {lost} were lost"));
             }
             losing = sent.is_err();
         }

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::sync::mpsc;
@@ -74,11 +74,16 @@ tokio::task_local! {
 }
 
 impl Tracer {
-    /// A tracer and what sends its spans.
-    pub(crate) fn new(namespace: &str, to: otlp::Url, unix_ms: WallClock) -> (Self, Exporter) {
+    /// A tracer and what sends its spans, which tells `say` when they are lost.
+    pub(crate) fn new(
+        namespace: &str,
+        to: otlp::Url,
+        unix_ms: WallClock,
+        say: fn(&str),
+    ) -> (Self, Exporter) {
         let (queue, spans) = mpsc::channel(SPANS_QUEUED_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
-        let exporter = Exporter::new(spans, to, Arc::clone(&dropped), unix_ms);
+        let exporter = Exporter::new(spans, to, Arc::clone(&dropped), (unix_ms, say));
         (Self { queue, dropped, namespace: namespace.into() }, exporter)
     }
 
@@ -94,17 +99,24 @@ fn id() -> u64 {
     fastrand::u64(1..)
 }
 
+/// An operation, as its middleware holds it.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Where spans go; `None`: nowhere.
+    pub tracer: Option<Tracer>,
+    /// The path of the contract.
+    pub path: &'static str,
+}
+
 /// The middleware around each operation.
-pub async fn serve(State(tracer): State<Option<Tracer>>, request: Request, next: Next) -> Response {
+pub async fn serve(State(route): State<Route>, request: Request, next: Next) -> Response {
     let parent = Parent::of(request.headers());
     let recorded = parent.as_ref().is_none_or(|parent| parent.sampled);
-    let Some(tracer) = tracer.filter(|_| recorded) else {
+    let Some(tracer) = route.tracer.filter(|_| recorded) else {
         return next.run(request).await;
     };
     let trace = parent.as_ref().map_or_else(|| fastrand::u128(1..), |parent| parent.trace);
     let method = request.method().as_str().to_owned();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let route = route.unwrap_or_default();
     let path = request.uri().path().to_owned();
     let (start, span) = (Instant::now(), id());
     let current = Current { tracer: tracer.clone(), trace, span };
@@ -115,12 +127,12 @@ pub async fn serve(State(tracer): State<Option<Tracer>>, request: Request, next:
         id: span,
         parent: parent.map(|parent| parent.span),
         kind: Kind::Server,
-        name: format!("{method} {route}").into(),
+        name: format!("{method} {}", route.path).into(),
         start,
         end: Instant::now(),
         attributes: vec![
             ("http.request.method", Value::Text(method.into())),
-            ("http.route", Value::Text(route.into())),
+            ("http.route", Value::Text(route.path.into())),
             ("url.path", Value::Text(path.into())),
             ("url.scheme", Value::Text("http".into())),
             ("http.response.status_code", Value::Number(i64::from(status.as_u16()))),
@@ -169,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_drops_and_counts_and_never_waits() {
         let to = "http://127.0.0.1:9".parse().unwrap();
-        let (tracer, exporter) = Tracer::new("mvp", to, || 0);
+        let (tracer, exporter) = Tracer::new("mvp", to, || 0, |_| {});
         let current = Current { tracer: tracer.clone(), trace: 7, span: 8 };
         CURRENT
             .scope(current, async {

@@ -111,7 +111,7 @@ fn serve(folder: &Path, user: &User) -> Child {
     for setting in ["listen_addresses=", "max_connections=40"].into_iter().chain(cheap) {
         command.args(["-c", setting]);
     }
-    let child = command.spawn().unwrap();
+    let mut child = command.spawn().unwrap();
     for _ in 0..600 {
         let said = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
         if said.lines().nth(7).is_some_and(|state| state.trim() == "ready") {
@@ -119,7 +119,8 @@ fn serve(folder: &Path, user: &User) -> Child {
         }
         sleep(Duration::from_millis(20));
     }
-    panic!("Postgres does not start in {}", data.display());
+    drop(child.kill());
+    panic!("Postgres does not start in {}: {:?}", data.display(), child.wait());
 }
 
 /// The folder of the newest server's binaries.

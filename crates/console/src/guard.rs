@@ -61,8 +61,8 @@ fn check_ingest<B>(guard: &Guard, request: &http::Request<B>) -> Result<(), Refu
     Ok(())
 }
 
-/// Who may append to the ledger: whoever shows the token, and nobody where there is none. What stands
-/// in the ledger was said by somebody who is known.
+/// Who may append to the ledger: whoever shows the token, and nobody where there is none. What
+/// stands in the ledger was said by somebody who is known.
 fn check_append<B>(guard: &Guard, request: &http::Request<B>) -> Result<(), Problem> {
     let Some(token) = &guard.ingest_token else {
         return Err(Problem::new(

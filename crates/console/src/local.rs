@@ -73,8 +73,8 @@ impl Place {
     }
 }
 
-/// Serves the operator JSON on `{data-dir}/ops.sock` until `shutdown` is done. The data directory is
-/// readable by its owner alone, and so is the socket.
+/// Serves the operator JSON on `{data-dir}/ops.sock` until `shutdown` is done. The data directory
+/// is readable by its owner alone, and so is the socket.
 ///
 /// # Errors
 /// When the socket cannot be bound; another process may listen there.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use aws_lc_rs::digest;
+use plimsoll_protection::Sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::Dynamic;
@@ -33,13 +33,13 @@ impl RevocationKey {
     }
 
     fn of(parts: &[&[u8]]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
+        let mut hash = Sha256::new();
         for part in std::iter::once(DOMAIN).chain(parts.iter().copied()) {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
         }
         let mut half = [0; 16];
-        half.copy_from_slice(&context.finish().as_ref()[..16]);
+        half.copy_from_slice(&hash.finish()[..16]);
         Self(u128::from_be_bytes(half))
     }
 

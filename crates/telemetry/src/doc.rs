@@ -50,7 +50,12 @@ pub fn metrics_page() -> String {
     });
     section(&mut page, "Upstreams", |name| own(name).starts_with("upstream_"));
     section(&mut page, "OpenTelemetry", |name| {
-        ["otlp_", "database_", "app_start_"].iter().any(|part| own(name).starts_with(part))
+        ["otlp_", "database_calls", "app_start_"].iter().any(|part| own(name).starts_with(part))
+    });
+    section(&mut page, "Memory", |name| {
+        ["database_up", "epoch", "revocations", "ledger_", "audit_"]
+            .iter()
+            .any(|part| own(name).starts_with(part))
     });
     section(&mut page, "The node", |name| {
         let own = own(name);

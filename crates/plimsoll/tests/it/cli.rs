@@ -22,13 +22,19 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 18] = [
     &[],
     &["up"],
     &["init"],
     &["check"],
     &["schema"],
     &["doctor"],
+    &["nodes"],
+    &["revoke"],
+    &["ledger"],
+    &["ledger", "tail"],
+    &["ledger", "verify"],
+    &["ledger", "export"],
     &["database", "create"],
     &["backup"],
     &["restore"],

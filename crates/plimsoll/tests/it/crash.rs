@@ -1,6 +1,6 @@
 //! `kill -9` at random moments, of Plimsoll, of Postgres and of both, while writers append to the
-//! ledger and audited calls come in: nothing that was answered is missing, nothing stands twice, the
-//! ledger verifies, and no process is left.
+//! ledger and audited calls come in: nothing that was answered is missing, nothing stands twice,
+//! the ledger verifies, and no process is left.
 //!
 //! Five rounds of each kind here; `bench/crash/run` does two hundred.
 

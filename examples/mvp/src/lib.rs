@@ -1,8 +1,8 @@
 //! A small backend as a team would have it before Plimsoll, and the simulator of its apps.
 //!
 //! - [`serve`]: the backend. Sign-up, profile, feed, posts, likes, orders, payments and media, kept
-//!   in a Postgres database of its own ([`store`]) and bounded. Its contract is `openapi.json` beside
-//!   this crate; the tests hold both together.
+//!   in a Postgres database of its own ([`store`]) and bounded. Its contract is `openapi.json`
+//!   beside this crate; the tests hold both together.
 //! - [`switches`]: latency, errors and crashes per operation, and the feed's N+1, set on a second
 //!   loopback listener.
 //! - [`trace`]: OpenTelemetry spans of requests and queries, where somebody takes them.

@@ -223,7 +223,7 @@ def main(suite):
     """Runs a suite in a temporary directory and exits as its checks say."""
     checks = Checks()
     with tempfile.TemporaryDirectory(prefix="plimsoll-client-") as directory:
-        # Where root starts it, Postgres runs as a user of its own, who has to pass through.
+        # As root, Postgres runs as another user, who has to get through to its data.
         os.chmod(directory, 0o711)
         with checks.section("the suite runs to its end"):
             suite(checks, pathlib.Path(directory))

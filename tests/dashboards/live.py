@@ -90,7 +90,8 @@ def everything(tree, directory):
         start("prometheus", f"http://127.0.0.1:{prom}/-/ready",
               *prometheus(tree, directory, ops, prom))
         start("traffic", None, program, "traffic", "--rps", "40", "--for", "10m",
-              "--edge", f"http://127.0.0.1:{edge}", "--token-file", tokens)
+              "--edge", f"http://127.0.0.1:{edge}", "--token-file", tokens,
+              "--otlp", f"http://127.0.0.1:{ops}/otlp")
         # Slower than the edge waits.
         harness.fetch(f"http://127.0.0.1:{switches}/_switches/getFeed", "PUT",
                       {"Content-Type": "application/json"},

@@ -75,21 +75,23 @@ def everything(tree, directory):
                        check=True, capture_output=True, text=True).stdout
         for number in range(PEOPLE)))
     with contextlib.ExitStack() as stack:
-        def start(name, ready, *command):
-            child = stack.enter_context(harness.Child(name, command, directory))
+        def start(name, ready, *command, **options):
+            child = stack.enter_context(harness.Child(name, command, directory, **options))
             if ready:
                 child.wait_for(ready)
             return child
 
-        start("mvp", f"http://127.0.0.1:{mvp}/healthz",
-              program, "serve", "--listen", f"127.0.0.1:{mvp}", "--pace", "12ms",
-              "--switches-listen", f"127.0.0.1:{switches}")
         node = start("plimsoll", f"http://127.0.0.1:{ops}/readyz", binary(), "up", "--manifest",
                      manifest(directory, edge, ops, mvp), "--data-dir", data)
+        start("mvp", f"http://127.0.0.1:{mvp}/healthz",
+              program, "serve", "--listen", f"127.0.0.1:{mvp}", "--pace", "12ms",
+              "--switches-listen", f"127.0.0.1:{switches}",
+              env=harness.database(binary(), data, "mvp"))
         start("prometheus", f"http://127.0.0.1:{prom}/-/ready",
               *prometheus(tree, directory, ops, prom))
         start("traffic", None, program, "traffic", "--rps", "40", "--for", "10m",
-              "--edge", f"http://127.0.0.1:{edge}", "--token-file", tokens)
+              "--edge", f"http://127.0.0.1:{edge}", "--token-file", tokens,
+              "--otlp", f"http://127.0.0.1:{ops}/otlp")
         # Slower than the edge waits.
         harness.fetch(f"http://127.0.0.1:{switches}/_switches/getFeed", "PUT",
                       {"Content-Type": "application/json"},

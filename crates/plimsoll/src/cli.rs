@@ -50,6 +50,13 @@ pub(crate) enum Command {
     /// Read, check and export the ledger
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Databases for your own programs, on the private server
+    #[command(subcommand)]
+    Database(Database),
+    /// Write Plimsoll's data to one file
+    Backup(Backup),
+    /// Put the data of a backup back
+    Restore(Restore),
     /// Aids for development, refused where clients can reach the edge
     #[command(subcommand)]
     Dev(Dev),
@@ -252,6 +259,72 @@ pub(crate) struct Export {
     pub(crate) to: Option<u64>,
     #[command(flatten)]
     pub(crate) running: Running,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Database {
+    /// Make a database and a role of that name on the private server of a running Plimsoll, and
+    /// print its URL; what is there already is kept
+    Create(Create),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The role owns the database; no other but a superuser may connect to it. The URL works for programs
+that run as the same user as Plimsoll. A second time it prints the same URL and changes nothing.
+
+  DATABASE_URL=$(plimsoll database create shop) ./your-backend
+
+`plimsoll backup` does not copy it: pg_dump with the URL does.")]
+pub(crate) struct Create {
+    /// The name: a-z, 0-9 and _, a letter first, at most 63 of them
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file is a tar archive: manifest.json with the SHA-256 of each part, the dump of Plimsoll's
+schemas, and the ledger's checkpoints. It is written whole or not at all, never over another, while
+Plimsoll runs or not. Not in it: the keys in {data-dir}/keys (whoever has both can read what is
+sealed) and databases of your own. With DATABASE_URL that database is copied.
+
+  plimsoll backup /backups/          writes /backups/plimsoll-20261122T120000Z.tar")]
+pub(crate) struct Backup {
+    /// The file to write, or a folder in which it gets a name with the time
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The data directory [default: as for `plimsoll up`]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Stop every `plimsoll up` on that database first. Every part is checked before anything is changed;
+the database is restored in one transaction, then migrated to what this Plimsoll knows. Put the keys
+in {data-dir}/keys back before `plimsoll up`. With DATABASE_URL that database is restored, else the
+private one in the data directory, which is made when it is not there.
+
+  plimsoll restore /backups/plimsoll-20261122T120000Z.tar --data-dir /var/lib/plimsoll")]
+pub(crate) struct Restore {
+    /// The file that `plimsoll backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Drop what is there first; the ledger's checkpoints are kept under another name
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// The data directory [default: as for `plimsoll up`]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Subcommand)]

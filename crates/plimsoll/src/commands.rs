@@ -1,8 +1,10 @@
 //! One file a command.
 
 pub(crate) mod ask;
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod database;
 pub(crate) mod dev_token;
 pub(crate) mod doctor;
 pub(crate) mod init;

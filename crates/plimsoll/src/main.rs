@@ -32,6 +32,9 @@ fn main() -> std::process::ExitCode {
         Command::Nodes(arguments) => commands::nodes::run(&arguments),
         Command::Revoke(arguments) => commands::revoke::run(&arguments),
         Command::Ledger(command) => commands::ledger::run(&command),
+        Command::Database(command) => commands::database::run(&command),
+        Command::Backup(arguments) => commands::backup::backup(&arguments),
+        Command::Restore(arguments) => commands::backup::restore(&arguments),
         Command::Dev(Dev::Token(arguments)) => commands::dev_token::run(&arguments),
         Command::Completions { shell } => commands::completions::run(shell),
     };

@@ -28,6 +28,7 @@ use tokio::task::JoinSet;
 use crate::exit::Failure;
 use entries::Entries;
 use following::Obeyed;
+pub(crate) use opening::rooms;
 
 /// How long closing may take: the last entries, the last checkpoint, the end of Postgres.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
@@ -344,7 +345,8 @@ impl Shared {
     }
 }
 
-fn checkpoints(data_dir: &Path) -> PathBuf {
+/// Where the ledger's checkpoints lie, outside the database.
+pub(crate) fn checkpoints(data_dir: &Path) -> PathBuf {
     data_dir.join("ledger/checkpoints")
 }
 

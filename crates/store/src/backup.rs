@@ -53,6 +53,12 @@ impl Source {
         }
     }
 
+    /// The role it connects as.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        self.options.0.get_username()
+    }
+
     /// A database elsewhere: the owner's URL where there is one, else `DATABASE_URL`.
     ///
     /// # Errors

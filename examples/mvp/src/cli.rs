@@ -11,8 +11,9 @@ use bytes::Bytes;
 use clap::{Args, Parser, Subcommand};
 use http::Request;
 use mvp::client::{Connection, LocalUrl};
+use mvp::otlp;
 use mvp::serve::{self, Options};
-use mvp::switches::Switch;
+use mvp::switches::{FEED, Switch};
 use mvp::traffic::{self, Ended};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,6 +21,10 @@ use tokio::signal::unix::{SignalKind, signal};
 const EDGE_GONE_EXIT: u8 = 3;
 /// The largest token file. Unit: bytes.
 const TOKEN_FILE_BYTES_MAX: u64 = 1 << 20;
+/// What `mvp serve` says when nobody told it where its data is.
+const NO_DATABASE: &str = "no database: say where it is with --database-url URL or DATABASE_URL, \
+     such as postgresql://mvp@localhost/mvp. Any Postgres will do; beside a running Plimsoll, \
+     `plimsoll database create mvp` makes one and prints its URL";
 
 /// The example backend of Plimsoll, and a simulator of its apps.
 ///
@@ -35,13 +40,17 @@ pub(crate) struct Cli {
 enum Command {
     /// Run the backend.
     ///
-    /// The state is in memory and goes with the process. Exit code 70: a `crash` switch was on.
+    /// It keeps its data in a Postgres database of its own, makes its tables there at the start,
+    /// and sends OpenTelemetry spans where --otlp says. Exit code 70: a `crash` switch was on.
     Serve(ServeArgs),
     /// Break an operation of the running backend on purpose.
     ///
-    /// Example: mvp break createOrder --status 503 --share 0.5
+    /// Examples: mvp break createOrder --status 503 --share 0.5; mvp break getFeed --n-plus-one
     Break(BreakArgs),
     /// Mend one operation, or all of them.
+    ///
+    /// The feed's N+1 is no switch that somebody set: it is there from the beginning, and only
+    /// `mvp mend getFeed --n-plus-one` mends it.
     Mend(MendArgs),
     /// Simulate iOS and Android apps that use the backend through the edge.
     ///
@@ -52,13 +61,21 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ServeArgs {
+    /// Its database, such as postgresql://mvp@localhost/mvp; with a socket
+    /// postgresql://mvp@localhost/mvp?host=/its/folder.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Who takes its OpenTelemetry spans, on this machine (OTLP over HTTP); nobody when it is left
+    /// out.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp: Option<otlp::Url>,
     /// Where the API listens; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
     /// Where the switches listen, on loopback; without it there are no switches.
     #[arg(long)]
     switches_listen: Option<SocketAddr>,
-    /// How long a typical answer takes, as if a database stood behind it, such as 12ms.
+    /// How long a typical answer takes beside what its database takes, such as 12ms.
     #[arg(long, default_value = "0ms", value_parser = duration)]
     pace: Duration,
 }
@@ -86,6 +103,9 @@ struct BreakArgs {
     /// Take the whole backend down with the next request.
     #[arg(long)]
     crash: bool,
+    /// Ask the database once for each post of the feed, as it did from the beginning (getFeed).
+    #[arg(long)]
+    n_plus_one: bool,
     #[command(flatten)]
     switches: SwitchesUrl,
 }
@@ -94,6 +114,10 @@ struct BreakArgs {
 struct MendArgs {
     /// The operation; all of them when it is left out.
     operation: Option<String>,
+    /// Ask the database once for the whole page (getFeed); `mvp break getFeed --n-plus-one` takes
+    /// that back.
+    #[arg(long, requires = "operation")]
+    n_plus_one: bool,
     #[command(flatten)]
     switches: SwitchesUrl,
 }
@@ -106,6 +130,10 @@ struct TrafficArgs {
     /// A file with bearer tokens of people who are signed in, one a line.
     #[arg(long)]
     token_file: Option<PathBuf>,
+    /// Who takes the apps' own metrics, on this machine (OTLP over HTTP): how long they take to
+    /// start; nobody when it is left out.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp: Option<otlp::Url>,
     /// Requests a second, at most.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
     rps: u32,
@@ -128,8 +156,15 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 async fn run_serve(args: ServeArgs) -> Result<ExitCode, Box<dyn Error>> {
-    let ServeArgs { listen, switches_listen, pace } = args;
-    let options = Options { listen, switches_listen, pace, seed: fastrand::u64(..) };
+    let options = Options {
+        database_url: args.database_url.ok_or(NO_DATABASE)?,
+        otlp: args.otlp,
+        say: |line| eprintln!("mvp: {line}"),
+        listen: args.listen,
+        switches_listen: args.switches_listen,
+        pace: args.pace,
+        seed: fastrand::u64(..),
+    };
     let end = end_asked()?;
     let bound = serve::bind(&options, unix_ms).await?;
     println!("mvp: API on http://{}", bound.address);
@@ -143,21 +178,35 @@ async fn run_serve(args: ServeArgs) -> Result<ExitCode, Box<dyn Error>> {
 
 async fn run_break(args: BreakArgs) -> Result<ExitCode, Box<dyn Error>> {
     let latency_ms = u64::try_from(args.latency.as_millis())?;
-    let switch =
-        Switch { latency_ms, error_share: args.share, status: args.status, crash: args.crash };
+    let switch = Switch {
+        latency_ms,
+        error_share: args.share,
+        status: args.status,
+        crash: args.crash,
+        n_plus_one: args.n_plus_one.then_some(true),
+    };
     if switch == Switch::default() {
-        return Err("say what goes wrong: --status, --share, --latency or --crash".into());
+        let ways = "--status, --share, --latency, --crash or --n-plus-one";
+        return Err(format!("say what goes wrong: {ways}").into());
     }
-    let body = serde_json::to_vec(&switch)?;
-    let request = Request::put(format!("/_switches/{}", args.operation))
-        .header("content-type", "application/json")
-        .body(Bytes::from(body))?;
-    ask(args.switches, request).await?;
+    ask(args.switches, put(&args.operation, &switch)?).await?;
     println!("mvp: {} is broken now; `mvp mend {0}` mends it", args.operation);
     Ok(ExitCode::SUCCESS)
 }
 
+fn put(operation: &str, switch: &Switch) -> Result<Request<Bytes>, Box<dyn Error>> {
+    let body = Bytes::from(serde_json::to_vec(switch)?);
+    let path = format!("/_switches/{operation}");
+    Ok(Request::put(path).header("content-type", "application/json").body(body)?)
+}
+
 async fn run_mend(args: MendArgs) -> Result<ExitCode, Box<dyn Error>> {
+    if let (true, Some(operation)) = (args.n_plus_one, &args.operation) {
+        let switch = Switch { n_plus_one: Some(false), ..Switch::default() };
+        ask(args.switches, put(operation, &switch)?).await?;
+        println!("mvp: {FEED} asks the database once for the whole page now");
+        return Ok(ExitCode::SUCCESS);
+    }
     let path = match &args.operation {
         Some(operation) => format!("/_switches/{operation}"),
         None => "/_switches".to_owned(),
@@ -198,6 +247,8 @@ async fn run_traffic(args: TrafficArgs) -> Result<ExitCode, Box<dyn Error>> {
         edge: args.edge,
         tokens,
         rps: args.rps,
+        otlp: args.otlp,
+        unix_ms,
         run_for: args.run_for,
         edge_gone_max: traffic::EDGE_GONE_MAX,
         verbose: args.verbose,

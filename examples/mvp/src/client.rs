@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection to an address on this machine, kept alive between requests.
 //!
-//! `mvp traffic`, `mvp break` and `mvp mend` use it. It speaks to loopback alone: a simulator that
-//! could be pointed anywhere is a weapon.
+//! `mvp traffic`, `mvp break` and `mvp mend` use it, and whatever sends telemetry. It speaks to
+//! loopback alone: a simulator that could be pointed anywhere is a weapon.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,11 +37,17 @@ pub struct LocalUrl(pub SocketAddr);
 )]
 pub struct NotLocal(String);
 
+impl NotLocal {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.chars().take(100).collect())
+    }
+}
+
 impl FromStr for LocalUrl {
     type Err = NotLocal;
 
     fn from_str(text: &str) -> Result<Self, NotLocal> {
-        let refused = || NotLocal(text.chars().take(100).collect());
+        let refused = || NotLocal::new(text);
         let rest = text.strip_prefix("http://").ok_or_else(refused)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = authority.rsplit_once(':').ok_or_else(refused)?;

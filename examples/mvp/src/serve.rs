@@ -9,22 +9,33 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::api::{self, App};
-use crate::store::{Store, WallClock};
+use crate::otlp;
+use crate::store::{OpenError, Store, WallClock};
 use crate::switches::{self, Switches};
+use crate::trace::{Exporter, Tracer};
 
 /// How long requests in flight may take after the end was asked for.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+const DRAIN_MAX: Duration = Duration::from_secs(8);
+/// How long the last spans may take after that.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 /// Where and how the backend runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
+    /// Its database, as libpq writes it; it may hold a password.
+    pub database_url: String,
+    /// Where its spans go; `None`: nowhere.
+    pub otlp: Option<otlp::Url>,
+    /// Is told what an operator should know while it runs.
+    pub say: fn(&str),
     /// Where the API listens; port 0 picks a free one.
     pub listen: SocketAddr,
     /// Where the switches listen; loopback only. `None`: there are no switches.
     pub switches_listen: Option<SocketAddr>,
-    /// How long a typical answer takes, as if a database stood behind.
+    /// How long a typical answer takes beside what its database takes.
     pub pace: Duration,
     /// The seed of the dice that switches and pace throw.
     pub seed: u64,
@@ -49,9 +60,18 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no database.
+    #[error(transparent)]
+    Store(#[from] OpenError),
     /// Serving failed.
     #[error("serving stopped: {0}")]
     Serve(#[from] io::Error),
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("listen", &self.listen).finish_non_exhaustive()
+    }
 }
 
 /// A backend that listens and does not serve yet.
@@ -59,34 +79,46 @@ pub enum ServeError {
 pub struct Bound {
     api: (TcpListener, Router),
     switches: Option<(TcpListener, Router)>,
+    exporter: Option<Exporter>,
     /// Where the API listens.
     pub address: SocketAddr,
     /// Where the switches listen.
     pub switches_address: Option<SocketAddr>,
 }
 
-/// Opens the listeners.
+/// Opens the listeners, then the database.
 pub async fn bind(options: &Options, unix_ms: WallClock) -> Result<Bound, ServeError> {
-    let dice = fastrand::Rng::with_seed(options.seed);
-    let switches = Arc::new(Switches::new(api::operation_ids(), options.pace, dice));
-    let app = App { store: Arc::new(Store::seeded(unix_ms)), switches: Arc::clone(&switches) };
     let listener = listen(options.listen, "--listen").await?;
     let address = listener.local_addr()?;
-    let mut bound = Bound {
-        api: (listener, api::router(app)),
-        switches: None,
-        address,
-        switches_address: None,
-    };
-    if let Some(wanted) = options.switches_listen {
-        if !wanted.ip().is_loopback() {
+    let switches_listener = match options.switches_listen {
+        Some(wanted) if !wanted.ip().is_loopback() => {
             return Err(ServeError::SwitchesNotLoopback(wanted));
         }
-        let listener = listen(wanted, "--switches-listen").await?;
-        bound.switches_address = Some(listener.local_addr()?);
-        bound.switches = Some((listener, switches::router(switches)));
-    }
-    Ok(bound)
+        Some(wanted) => Some(listen(wanted, "--switches-listen").await?),
+        None => None,
+    };
+    let store = Store::open(&options.database_url, unix_ms).await?;
+    let (tracer, exporter) = match &options.otlp {
+        Some(to) => {
+            let (tracer, exporter) = Tracer::new(store.name(), to.clone(), unix_ms, options.say);
+            (Some(tracer), Some(exporter))
+        }
+        None => (None, None),
+    };
+    let dice = fastrand::Rng::with_seed(options.seed);
+    let switches = Arc::new(Switches::new(api::operation_ids(), options.pace, dice));
+    let app = App { store, switches: Arc::clone(&switches), tracer };
+    let switches_address = match &switches_listener {
+        Some(listener) => Some(listener.local_addr()?),
+        None => None,
+    };
+    Ok(Bound {
+        api: (listener, api::router(app)),
+        switches: switches_listener.map(|listener| (listener, switches::router(switches))),
+        exporter,
+        address,
+        switches_address,
+    })
 }
 
 async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ServeError> {
@@ -95,10 +127,14 @@ async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, 
 }
 
 impl Bound {
-    /// Serves until `end` comes; then answers what is in flight, for ten seconds at most.
+    /// Serves until `end` comes; then answers what is in flight, for eight seconds at most, and
+    /// sends the last spans, for two at most.
     pub async fn run(self, end: impl Future<Output = ()>) -> Result<(), ServeError> {
         let (ending, _) = watch::channel(false);
-        let mut servers = tokio::task::JoinSet::new();
+        let (mut servers, mut exporting) = (JoinSet::new(), JoinSet::new());
+        if let Some(exporter) = self.exporter {
+            exporting.spawn(exporter.run());
+        }
         for (listener, router) in [Some(self.api), self.switches].into_iter().flatten() {
             let mut ended = ending.subscribe();
             let until = async move {
@@ -120,9 +156,13 @@ impl Bound {
             while let Some(server) = servers.join_next().await {
                 server.map_err(io::Error::other)??;
             }
-            Ok(())
+            Ok::<(), ServeError>(())
         };
-        // Past the deadline what is still open is cut: the set aborts its tasks when it goes.
-        tokio::time::timeout(DRAIN_MAX, drained).await.unwrap_or(Ok(()))
+        // Past the deadline what is still open is cut.
+        let drained = tokio::time::timeout(DRAIN_MAX, drained).await.unwrap_or(Ok(()));
+        servers.shutdown().await;
+        // It ends when the last request is gone; what is not sent by then is lost.
+        drop(tokio::time::timeout(FLUSH_MAX, exporting.join_next()).await);
+        drained
     }
 }

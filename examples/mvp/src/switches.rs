@@ -1,4 +1,5 @@
-//! What is broken on purpose: latency, errors and crashes, one switch per operation.
+//! What is broken on purpose: latency, errors and crashes, one switch per operation; and the feed's
+//! N+1, which is there from the beginning and goes when its switch says so.
 //!
 //! The switches are set on a listener of their own, on loopback, that the edge knows nothing of:
 //! no client of the app can reach them. They live in memory; a crash clears them.
@@ -24,6 +25,9 @@ pub const CRASH_EXIT: i32 = 70;
 /// The longest latency a switch may add. Unit: milliseconds.
 pub const LATENCY_MS_MAX: u64 = 60_000;
 
+/// The operation that asks its database too often.
+pub const FEED: &str = "getFeed";
+
 /// What one operation does wrong.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,6 +41,10 @@ pub struct Switch {
     pub status: Option<u16>,
     /// The next request takes the whole process down, unanswered.
     pub crash: bool,
+    /// Whether the feed asks the database once for each post; [`FEED`] alone has it. Absent: as it
+    /// was, and at the beginning it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_plus_one: Option<bool>,
 }
 
 impl Switch {
@@ -79,6 +87,17 @@ struct Inner {
     dice: fastrand::Rng,
 }
 
+impl Inner {
+    fn mend(&mut self, which: impl Fn(&str) -> bool) {
+        self.set.retain(|operation, switch| {
+            if which(operation) {
+                *switch = Switch { n_plus_one: switch.n_plus_one, ..Switch::default() };
+            }
+            *switch != Switch::default()
+        });
+    }
+}
+
 impl Switches {
     /// No switch set. `pace` is how long a typical answer takes, as if a database stood behind.
     #[must_use]
@@ -100,23 +119,35 @@ impl Switches {
     }
 
     /// Sets the switch of an operation.
-    pub fn set(&self, operation: &str, switch: Switch) -> Result<(), ApiError> {
+    pub fn set(&self, operation: &str, mut switch: Switch) -> Result<(), ApiError> {
         switch.check()?;
         let operation = self.known(operation)?;
-        self.inner().set.insert(operation, switch);
+        if operation != FEED && switch.n_plus_one.is_some() {
+            return Err(ApiError::invalid(format!("`n_plus_one` is a switch of {FEED} alone")));
+        }
+        let mut inner = self.inner();
+        let before = inner.set.get(operation).and_then(|before| before.n_plus_one);
+        switch.n_plus_one = switch.n_plus_one.or(before);
+        inner.set.insert(operation, switch);
         Ok(())
     }
 
-    /// Mends one operation.
+    /// Mends one operation. Whether the feed has its N+1 stays as it was.
     pub fn mend(&self, operation: &str) -> Result<(), ApiError> {
         let operation = self.known(operation)?;
-        self.inner().set.remove(operation);
+        self.inner().mend(|name| name == operation);
         Ok(())
     }
 
-    /// Mends everything.
+    /// Mends everything. Whether the feed has its N+1 stays as it was.
     pub fn mend_all(&self) {
-        self.inner().set.clear();
+        self.inner().mend(|_| true);
+    }
+
+    /// Whether the feed asks the database once for each post.
+    #[must_use]
+    pub fn n_plus_one(&self) -> bool {
+        self.inner().set.get(FEED).and_then(|feed| feed.n_plus_one).unwrap_or(true)
     }
 
     /// The switches that are set.
@@ -269,6 +300,23 @@ mod tests {
         }
         assert!(switches.set("nothing", Switch::default()).is_err());
         assert!(switches.all().is_empty());
+    }
+
+    #[test]
+    fn the_feeds_n_plus_one_goes_when_it_is_told_to_and_not_otherwise() {
+        let switches = switches(Duration::ZERO);
+        assert!(switches.n_plus_one());
+        let told = |n_plus_one| Switch { n_plus_one, ..Switch::default() };
+        assert!(switches.set("createOrder", told(Some(false))).is_err());
+        switches.set(FEED, told(Some(false))).unwrap();
+        assert!(!switches.n_plus_one());
+        switches.set(FEED, Switch { status: Some(503), ..Switch::default() }).unwrap();
+        switches.mend(FEED).unwrap();
+        switches.mend_all();
+        assert!(!switches.n_plus_one(), "mended it stays");
+        assert_eq!(switches.all()[FEED], told(Some(false)));
+        switches.set(FEED, told(Some(true))).unwrap();
+        assert!(switches.n_plus_one());
     }
 
     #[test]

@@ -144,6 +144,13 @@ def fetch(url, method="GET", headers=None, body=None):
             return answer.code, answer.headers, answer.read()
 
 
+def database(binary, data_dir, name):
+    """The environment that gives a program a database of its own beside a Plimsoll that runs."""
+    command = [binary, "database", "create", name, "--data-dir", data_dir]
+    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    return dict(os.environ, DATABASE_URL=made.stdout.strip())
+
+
 class Front:
     """What the client talks to: the edge, or with `--direct` the tap itself."""
 

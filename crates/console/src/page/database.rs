@@ -53,7 +53,7 @@ fn how_to_send(view: &View) -> Markup {
                 "No spans yet. Start your backend, with its OpenTelemetry SDK switched on, in this \
                 environment; every SDK reads it:"
             }
-            pre { code {
+            pre role="region" aria-label="Environment" tabindex="0" { code {
                 "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:8081/otlp   # this page's address\n"
                 "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
                 "OTEL_TRACES_SAMPLER=parentbased_always_on\n"

@@ -21,7 +21,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(2);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Whose schemas there are, in the order in which they are migrated.
-fn rooms() -> Vec<Room> {
+pub(crate) fn rooms() -> Vec<Room> {
     vec![plimsoll_snapshot::ROOM, plimsoll_events::ROOM, plimsoll_ledger::ROOM]
 }
 

@@ -22,7 +22,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 18] = [
     &[],
     &["up"],
     &["init"],
@@ -35,6 +35,9 @@ const COMMANDS: [&[&str]; 15] = [
     &["ledger", "tail"],
     &["ledger", "verify"],
     &["ledger", "export"],
+    &["database", "create"],
+    &["backup"],
+    &["restore"],
     &["dev"],
     &["dev", "token"],
     &["completions"],

@@ -12,13 +12,13 @@ use serde_json::Value;
 use crate::scene::{CONTRACT, Scene, Stopwatch, claims, problem, shop_manifest};
 
 /// A command beside the running process.
-fn command(data_dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn command(data_dir: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     command.args(arguments).arg("--data-dir").arg(data_dir).output().unwrap()
 }
 
 #[track_caller]
-fn said(data_dir: &Path, arguments: &[&str]) -> String {
+pub(crate) fn said(data_dir: &Path, arguments: &[&str]) -> String {
     let output = command(data_dir, arguments);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -26,7 +26,7 @@ fn said(data_dir: &Path, arguments: &[&str]) -> String {
 }
 
 #[track_caller]
-fn json(data_dir: &Path, arguments: &[&str]) -> Value {
+pub(crate) fn json(data_dir: &Path, arguments: &[&str]) -> Value {
     let text = said(data_dir, &[arguments, &["--output", "json"]].concat());
     serde_json::from_str(&text).unwrap()
 }
@@ -49,7 +49,7 @@ fn entries(data_dir: &Path, action: &str) -> Vec<Value> {
 
 /// Waits until `done` is some, for five seconds at most.
 #[track_caller]
-fn soon<T>(mut done: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn soon<T>(mut done: impl FnMut() -> Option<T>) -> T {
     let begun = Stopwatch::start();
     loop {
         if let Some(found) = done() {
@@ -60,7 +60,12 @@ fn soon<T>(mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn restarted(scene: &Scene, data_dir: &Path, env: &[(&str, &str)], more: &str) -> Plimsoll {
+pub(crate) fn restarted(
+    scene: &Scene,
+    data_dir: &Path,
+    env: &[(&str, &str)],
+    more: &str,
+) -> Plimsoll {
     Plimsoll::start(&PlimsollOptions {
         manifest: Some(shop_manifest(&scene.origin.url(), more)),
         files: vec![

@@ -4,6 +4,7 @@
 //! the thread that started it ends.
 
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -258,6 +259,8 @@ impl Supervisor {
         command.stdout(Stdio::null()).stderr(log);
         as_user(&mut command, &self.prepared.run_as);
         end_with_us(&mut command, Signal::INT);
+        // Ctrl-C reaches all processes of a terminal's group, and this one has to end last.
+        command.process_group(0);
         let mut child =
             command.spawn().map_err(|source| ClusterError::Run { path: program, source })?;
         self.started = self.started.wrapping_add(1);

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::refusal::Refusal;
+use crate::store::StoreError;
 
 /// An answer that says what went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,5 +67,31 @@ impl From<Refusal> for ApiError {
             Refusal::Full => (StatusCode::SERVICE_UNAVAILABLE, "full"),
         };
         Self::new(status, code, refusal.to_string())
+    }
+}
+
+/// Whether there is no database at the moment, stopping and starting ones included (class 57P).
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(said) => said.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(refusal) => refusal.into(),
+            StoreError::Database(error) if is_away(&error) => {
+                let message = "the database does not answer; try again in a moment";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_away", message)
+            }
+            // What the database said may hold what others wrote: it does not go out.
+            StoreError::Database(_) => {
+                let message = "the database refused a query";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "database", message)
+            }
+        }
     }
 }

@@ -45,7 +45,7 @@ async fn upload(
     if content.is_empty() {
         return Err(ApiError::invalid("the picture is empty"));
     }
-    let info = app.store.add_media((*content_type).to_owned(), content);
+    let info = app.store.add_media((*content_type).to_owned(), content).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
@@ -53,7 +53,7 @@ async fn download(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let (info, content) = app.store.media(&id)?;
+    let (info, content) = app.store.media(&id).await?;
     let headers = [
         (CONTENT_TYPE, info.content_type),
         (CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),

@@ -18,6 +18,7 @@ pub use error::ApiError;
 
 use crate::store::Store;
 use crate::switches::{self, Gate, Switches};
+use crate::trace::{self, Route, Tracer};
 
 /// The largest JSON body. Unit: bytes.
 pub const JSON_BYTES_MAX: usize = 64 * 1024;
@@ -26,9 +27,11 @@ pub const JSON_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct App {
     /// The state of the backend.
-    pub store: Arc<Store>,
+    pub store: Store,
     /// What is broken on purpose.
     pub switches: Arc<Switches>,
+    /// Where spans go; `None`: nowhere.
+    pub tracer: Option<Tracer>,
 }
 
 /// One operation of the contract: its `operationId`, its path and its handler.
@@ -56,12 +59,16 @@ pub fn operation_ids() -> Vec<&'static str> {
     operations().into_iter().map(|operation| operation.id).collect()
 }
 
-/// The API, each operation behind its own switch, and `/healthz` beside it.
+/// The API, each operation traced and behind its own switch, and `/healthz` beside it.
 pub fn router(app: App) -> Router {
     let mut router = Router::new();
     for Operation { id, path, handler } in operations() {
         let gate = Gate { switches: Arc::clone(&app.switches), operation: id };
-        router = router.route(path, handler.layer(from_fn_with_state(gate, switches::apply)));
+        let route = Route { tracer: app.tracer.clone(), path };
+        let handler = handler
+            .layer(from_fn_with_state(gate, switches::apply))
+            .layer(from_fn_with_state(route, trace::serve));
+        router = router.route(path, handler);
     }
     router
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))

@@ -40,13 +40,17 @@ async fn create(
     if !new.lines.iter().all(|line| (1..=QUANTITY_MAX).contains(&line.quantity)) {
         return Err(ApiError::invalid(format!("`quantity` is from 1 to {QUANTITY_MAX}")));
     }
-    let order = app.store.create_order(&caller, new)?;
+    let order = app.store.create_order(&caller, new).await?;
     let location = format!("/v1/orders/{}", order.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(order)))
 }
 
-async fn list(State(app): State<App>, Caller(caller): Caller, paging: Paging) -> Json<Page<Order>> {
-    page(app.store.orders(&caller, paging.before, paging.limit))
+async fn list(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    paging: Paging,
+) -> Result<Json<Page<Order>>, ApiError> {
+    Ok(page(app.store.orders(&caller, paging.before, paging.limit).await?))
 }
 
 async fn one(
@@ -54,7 +58,7 @@ async fn one(
     Caller(caller): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Order>, ApiError> {
-    Ok(Json(app.store.order(&caller, &id)?))
+    Ok(Json(app.store.order(&caller, &id).await?))
 }
 
 async fn pay(
@@ -64,5 +68,5 @@ async fn pay(
     Body(payment): Body<NewPayment>,
 ) -> Result<Json<Order>, ApiError> {
     check_length("payment_token", &payment.payment_token, 1, PAYMENT_TOKEN_CHARS_MAX)?;
-    Ok(Json(app.store.pay(&caller, &id, &payment.payment_token)?))
+    Ok(Json(app.store.pay(&caller, &id, &payment.payment_token).await?))
 }

@@ -9,6 +9,7 @@ use super::input::{Body, Caller, check_length};
 use super::{ApiError, App, Operation, operation};
 use crate::model::{Person, ProfileChange, SignUp};
 use crate::refusal::Refusal;
+use crate::store::StoreError;
 
 const NAME_CHARS_MAX: usize = 80;
 const BIO_CHARS_MAX: usize = 300;
@@ -28,19 +29,21 @@ async fn sign_up(
 ) -> Result<(StatusCode, Json<Person>), ApiError> {
     check_handle(&new.handle)?;
     check_length("display_name", &new.display_name, 1, NAME_CHARS_MAX)?;
-    Ok((StatusCode::CREATED, Json(app.store.sign_up(new)?)))
+    Ok((StatusCode::CREATED, Json(app.store.sign_up(new).await?)))
 }
 
 async fn person(
     State(app): State<App>,
     Path(handle): Path<String>,
 ) -> Result<Json<Person>, ApiError> {
-    Ok(Json(app.store.person(&handle)?))
+    Ok(Json(app.store.person(&handle).await?))
 }
 
 async fn profile(State(app): State<App>, Caller(caller): Caller) -> Result<Json<Person>, ApiError> {
-    let found = app.store.person(&caller).map_err(|_| Refusal::NotSignedUp)?;
-    Ok(Json(found))
+    match app.store.person(&caller).await {
+        Err(StoreError::Refused(Refusal::NotFound)) => Err(Refusal::NotSignedUp.into()),
+        found => Ok(Json(found?)),
+    }
 }
 
 async fn update_profile(
@@ -54,7 +57,7 @@ async fn update_profile(
     if let Some(bio) = &change.bio {
         check_length("bio", bio, 0, BIO_CHARS_MAX)?;
     }
-    Ok(Json(app.store.update_profile(&caller, change)?))
+    Ok(Json(app.store.update_profile(&caller, change).await?))
 }
 
 fn check_handle(handle: &str) -> Result<(), ApiError> {

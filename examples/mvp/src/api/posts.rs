@@ -21,12 +21,13 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-async fn feed(State(app): State<App>, paging: Paging) -> Json<Page<Post>> {
-    page(app.store.feed(paging.before, paging.limit))
+async fn feed(State(app): State<App>, paging: Paging) -> Result<Json<Page<Post>>, ApiError> {
+    let n_plus_one = app.switches.n_plus_one();
+    Ok(page(app.store.feed(paging.before, paging.limit, n_plus_one).await?))
 }
 
 async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Post>, ApiError> {
-    Ok(Json(app.store.post(&id)?))
+    Ok(Json(app.store.post(&id).await?))
 }
 
 async fn create(
@@ -35,7 +36,7 @@ async fn create(
     Body(new): Body<NewPost>,
 ) -> Result<(StatusCode, Json<Post>), ApiError> {
     check_length("text", &new.text, 1, TEXT_CHARS_MAX)?;
-    Ok((StatusCode::CREATED, Json(app.store.create_post(&caller, new)?)))
+    Ok((StatusCode::CREATED, Json(app.store.create_post(&caller, new).await?)))
 }
 
 async fn like(
@@ -43,7 +44,7 @@ async fn like(
     Caller(caller): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Post>, ApiError> {
-    Ok(Json(app.store.set_like(&caller, &id, true)?))
+    Ok(Json(app.store.set_like(&caller, &id, true).await?))
 }
 
 async fn unlike(
@@ -51,5 +52,5 @@ async fn unlike(
     Caller(caller): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Post>, ApiError> {
-    Ok(Json(app.store.set_like(&caller, &id, false)?))
+    Ok(Json(app.store.set_like(&caller, &id, false).await?))
 }

@@ -1,5 +1,7 @@
 //! What the simulated people hold in their hands, and where they are.
 
+use std::time::Duration;
+
 /// A phone model with what its owner runs on it.
 #[derive(Clone, Debug)]
 pub(super) struct Device {
@@ -9,27 +11,29 @@ pub(super) struct Device {
     pub version: &'static str,
     pub build: u32,
     pub network: &'static str,
+    /// A typical cold start of the app on it. Unit: milliseconds.
+    pub start_ms: u32,
 }
 
-/// Model, system and weight.
-type Model = (&'static str, &'static str, u32);
+/// Model, system, weight and a typical cold start in milliseconds.
+type Model = (&'static str, &'static str, u32, u32);
 /// Version, build and weight.
 type Release = (&'static str, u32, u32);
 
 const IOS: [Model; 5] = [
-    ("iPhone17,1", "18.1", 18),
-    ("iPhone16,1", "18.0", 16),
-    ("iPhone15,2", "17.6", 12),
-    ("iPhone12,8", "16.7", 5),
-    ("iPad13,1", "17.5", 3),
+    ("iPhone17,1", "18.1", 18, 520),
+    ("iPhone16,1", "18.0", 16, 600),
+    ("iPhone15,2", "17.6", 12, 690),
+    ("iPhone12,8", "16.7", 5, 1_300),
+    ("iPad13,1", "17.5", 3, 880),
 ];
 const ANDROID: [Model; 6] = [
-    ("SM-S921B", "15", 14),
-    ("SM-A546B", "14", 12),
-    ("Pixel 8", "15", 8),
-    ("Redmi Note 12", "13", 7),
-    ("SM-A145F", "13", 4),
-    ("moto g(30)", "12", 2),
+    ("SM-S921B", "15", 14, 740),
+    ("SM-A546B", "14", 12, 1_250),
+    ("Pixel 8", "15", 8, 790),
+    ("Redmi Note 12", "13", 7, 1_700),
+    ("SM-A145F", "13", 4, 2_600),
+    ("moto g(30)", "12", 2, 3_100),
 ];
 const IOS_RELEASES: [Release; 4] =
     [("3.2.0", 431, 20), ("3.1.0", 412, 60), ("3.0.4", 398, 15), ("2.9.1", 355, 5)];
@@ -46,10 +50,10 @@ pub(super) fn pick(dice: &mut fastrand::Rng) -> Device {
     } else {
         ("android", &ANDROID, &ANDROID_RELEASES)
     };
-    let (model, os, _) = *weighted(dice, models, |model| model.2);
+    let (model, os, _, start_ms) = *weighted(dice, models, |model| model.2);
     let (version, build, _) = *weighted(dice, releases, |release| release.2);
     let (network, _) = *weighted(dice, &NETWORKS, |network| network.1);
-    Device { platform, model, os, version, build, network }
+    Device { platform, model, os, version, build, network, start_ms }
 }
 
 /// An address from the blocks kept for documentation (RFC 5737, RFC 3849), one in four IPv6.
@@ -76,11 +80,19 @@ fn weighted<'a, T>(dice: &mut fastrand::Rng, all: &'a [T], weight: fn(&T) -> u32
 impl Device {
     /// The value of `Plimsoll-Client` (a dictionary, RFC 9651).
     pub(super) fn client_header(&self, state: &str) -> String {
-        let Self { platform, model, os, version, build, network } = self;
+        let Self { platform, model, os, version, build, network, .. } = self;
         format!(
             "platform={platform}, version=\"{version}\", build={build}, os=\"{os}\", \
              model=\"{model}\", network=\"{network}\", state={state}"
         )
+    }
+
+    /// How long the app takes to start: mostly as it does on this phone, now and then twice as
+    /// long, and longer with what was released before a start was worth a look.
+    pub(super) fn cold_start(&self, dice: &mut fastrand::Rng) -> Duration {
+        let old = if self.version.starts_with('2') { 1.35 } else { 1.0 };
+        let long = dice.f64() * dice.f64() * dice.f64();
+        Duration::from_millis(u64::from(self.start_ms)).mul_f64(old * (0.85 + 1.5 * long))
     }
 
     /// How many times as long this network takes as the best one.
@@ -119,6 +131,7 @@ mod tests {
             version: "3.1.0",
             build: 412,
             network: "4g",
+            start_ms: 690,
         };
         assert_eq!(
             device.client_header("foreground"),

@@ -8,6 +8,7 @@ mod device;
 mod pace;
 mod phone;
 mod session;
+mod starts;
 mod tally;
 
 use std::future::Future;
@@ -20,9 +21,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::client::{Connection, LocalUrl};
-use crate::token;
+use crate::store::WallClock;
+use crate::{otlp, token};
 use pace::Pacer;
 use phone::Phone;
+use starts::Starts;
 pub use tally::Summary;
 use tally::Tally;
 
@@ -51,6 +54,10 @@ pub struct Options {
     pub tokens: Vec<String>,
     /// Unit: requests a second, at most; the day's waves keep it a little below.
     pub rps: u32,
+    /// Where the apps' own metrics go, such as how long they take to start; `None`: nowhere.
+    pub otlp: Option<otlp::Url>,
+    /// The time of day, for those.
+    pub unix_ms: WallClock,
     /// When it stops by itself.
     pub run_for: Duration,
     /// How long the edge may be gone; [`EDGE_GONE_MAX`] unless a test is in a hurry.
@@ -86,7 +93,12 @@ pub async fn run(options: Options, end: impl Future<Output = ()>, say: impl Fn(S
     let mut dice = fastrand::Rng::with_seed(options.seed);
     let tally = Arc::new(Tally::new(Instant::now()));
     let pacer = Arc::new(Pacer::new(options.rps, Instant::now()));
+    let starts = Arc::new(Starts::default());
     let mut phones = JoinSet::new();
+    if let Some(to) = options.otlp.clone() {
+        let (starts, unix_ms) = (Arc::clone(&starts), options.unix_ms);
+        phones.spawn(async move { starts.send(to, unix_ms).await });
+    }
     phones.spawn(sign_up_all(options.clone(), Arc::clone(&pacer), Arc::clone(&tally)));
     for number in 0..phone_count(options.rps) {
         // Two of three are signed in, when there are tokens to be signed in with.
@@ -100,6 +112,7 @@ pub async fn run(options: Options, end: impl Future<Output = ()>, say: impl Fn(S
             dice: fastrand::Rng::with_seed(dice.u64(..)),
             pacer: Arc::clone(&pacer),
             tally: Arc::clone(&tally),
+            starts: Arc::clone(&starts),
         };
         phones.spawn(phone.live());
     }

@@ -12,6 +12,7 @@ use super::USER_AGENT;
 use super::device::Device;
 use super::pace::Pacer;
 use super::session;
+use super::starts::Starts;
 use super::tally::Tally;
 use crate::client::{Answer, Connection};
 
@@ -32,6 +33,7 @@ pub(super) struct Phone {
     pub dice: fastrand::Rng,
     pub pacer: Arc<Pacer>,
     pub tally: Arc<Tally>,
+    pub starts: Arc<Starts>,
 }
 
 /// The app has nothing more to do in this session: offline, or told to wait for long.
@@ -46,7 +48,14 @@ impl Phone {
     pub(super) async fn live(mut self) {
         // Nobody opens the app at the very same moment as everybody else.
         self.think(0.8, 3.0).await;
+        let mut cold = true;
         loop {
+            if cold {
+                let took = self.device.cold_start(&mut self.dice);
+                self.starts.add(&self.device, took);
+            }
+            // Most often the system has kept the app in memory since the last time.
+            cold = self.chance(40);
             // A session that was given up is over like any other.
             drop(session::play(&mut self).await);
             self.connection.close();

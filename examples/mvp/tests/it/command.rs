@@ -6,16 +6,19 @@ use std::process::{Child, Command, Output, Stdio};
 
 use mvp::switches::CRASH_EXIT;
 
+use crate::postgres::Postgres;
 use crate::support::token;
 
 fn mvp() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mvp"));
+    command.env_remove("DATABASE_URL").env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// `mvp serve`, killed when it goes.
 struct Served {
+    postgres: Postgres,
     child: Child,
     api: String,
     switches: String,
@@ -24,7 +27,8 @@ struct Served {
 impl Served {
     fn start() -> Self {
         let args = ["serve", "--listen", "127.0.0.1:0", "--switches-listen", "127.0.0.1:0"];
-        let mut child = mvp().args(args).spawn().unwrap();
+        let postgres = Postgres::start();
+        let mut child = mvp().args(args).env("DATABASE_URL", postgres.url()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
         let mut address = |before: &str, after: &str| {
             let line = lines.next().unwrap().unwrap();
@@ -32,7 +36,7 @@ impl Served {
         };
         let api = address("mvp: API on ", "");
         let switches = address("mvp: switches on ", "/_switches");
-        Self { child, api, switches }
+        Self { postgres, child, api, switches }
     }
 
     /// The status line of a plain GET; empty when the connection ended before.
@@ -108,9 +112,48 @@ fn sigterm_ends_the_backend_well() {
 fn a_busy_port_names_the_flag() {
     let served = Served::start();
     let address = served.api.strip_prefix("http://").unwrap();
-    let second = mvp().args(["serve", "--listen", address]).output().unwrap();
+    let url = served.postgres.url();
+    let second = ["serve", "--listen", address, "--database-url", &url];
+    let second = mvp().args(second).output().unwrap();
     assert!(!second.status.success());
     assert!(text(&second).contains(address) && text(&second).contains("--listen"));
+}
+
+#[test]
+fn without_a_database_it_says_how_to_get_one() {
+    let none = mvp().arg("serve").output().unwrap();
+    assert!(!none.status.success());
+    for word in ["--database-url", "DATABASE_URL", "plimsoll database create"] {
+        assert!(text(&none).contains(word), "{}", text(&none));
+    }
+    let mut away = mvp();
+    away.args(["serve", "--listen", "127.0.0.1:0", "--database-url"]);
+    let away = away.arg("postgresql://mvp:hunter2@127.0.0.1:1/tea").output().unwrap();
+    assert!(!away.status.success());
+    let said = text(&away);
+    assert!(said.contains("tea on 127.0.0.1:1 cannot be reached"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn the_n_plus_one_is_mended_and_brought_back_by_a_command() {
+    let served = Served::start();
+    let told = |words: &[&str]| {
+        let done = mvp().args(words).args(["--switches", &served.switches]).output().unwrap();
+        (done.status.success(), text(&done))
+    };
+    let (well, said) = told(&["mend", "getFeed", "--n-plus-one"]);
+    assert!(well && said.contains("once for the whole page"), "{said}");
+    assert!(served.get("/v1/feed").contains("200"));
+    let (well, said) = told(&["break", "getFeed", "--n-plus-one"]);
+    assert!(well, "{said}");
+    let (well, said) = told(&["mend", "getPost", "--n-plus-one"]);
+    assert!(!well && said.contains("getFeed"), "{said}");
+    assert!(!told(&["mend", "--n-plus-one"]).0, "which operation?");
+    for command in ["break", "mend"] {
+        let help = text(&mvp().args([command, "--help"]).output().unwrap());
+        assert!(help.contains("--n-plus-one"), "{help}");
+    }
 }
 
 #[test]

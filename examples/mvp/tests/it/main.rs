@@ -1,5 +1,5 @@
-//! The example backend over real sockets: its API against its own contract, its switches, its
-//! simulator and its command line.
+//! The example backend over real sockets and a real Postgres: its API against its own contract, its
+//! switches, its spans, its simulator and its command line.
 
 // `cfg(test)` tells the linter that these modules are tests throughout.
 #[cfg(test)]
@@ -8,6 +8,10 @@ mod api;
 mod command;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod database;
+#[cfg(test)]
+mod postgres;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]

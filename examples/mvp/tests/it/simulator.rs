@@ -15,6 +15,8 @@ fn options(backend: &Backend, run_for: Duration) -> Options {
         edge: backend.api,
         tokens: (1..=4).map(|n| token(&format!("sim_{n}"))).collect(),
         rps: 100,
+        otlp: None,
+        unix_ms: || 1_795_000_000_000,
         run_for,
         edge_gone_max: traffic::EDGE_GONE_MAX,
         verbose: false,
@@ -53,11 +55,10 @@ async fn it_stops_when_asked() {
 
 #[tokio::test]
 async fn it_gives_up_when_the_edge_is_gone() {
-    let mut backend = Backend::start().await;
+    let backend = Backend::start().await;
     let mut options = options(&backend, Duration::from_secs(600));
     options.edge_gone_max = Duration::from_secs(2);
-    backend.end.take().unwrap().send(()).unwrap();
-    while backend.server.join_next().await.is_some() {}
+    drop(backend.end().await);
     let start = Instant::now();
     let report = traffic::run(options, pending(), |_| {}).await;
     assert_eq!(report.ended, Ended::EdgeGone);

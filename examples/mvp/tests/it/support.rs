@@ -8,15 +8,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Method, Request};
 use mvp::client::{Answer, Connection, LocalUrl};
+use mvp::otlp::Url;
 use mvp::serve::{self, Options};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::contract::Contract;
+use crate::postgres::Postgres;
 
 /// A backend on free ports, stopped when it goes.
 pub(crate) struct Backend {
+    pub(crate) postgres: Postgres,
     pub(crate) api: LocalUrl,
     pub(crate) switches: LocalUrl,
     pub(crate) end: Option<oneshot::Sender<()>>,
@@ -28,7 +31,15 @@ pub(crate) const ANY_PORT: SocketAddr =
 
 impl Backend {
     pub(crate) async fn start() -> Self {
+        Self::with(Postgres::start(), None).await
+    }
+
+    /// On that server, with its spans going there.
+    pub(crate) async fn with(postgres: Postgres, otlp: Option<Url>) -> Self {
         let options = Options {
+            database_url: postgres.url(),
+            otlp,
+            say: |_| {},
             listen: ANY_PORT,
             switches_listen: Some(ANY_PORT),
             pace: Duration::ZERO,
@@ -44,7 +55,15 @@ impl Backend {
             };
             bound.run(until).await.unwrap();
         });
-        Self { api: LocalUrl(api), switches: LocalUrl(switches), end: Some(end), server }
+        let (api, switches) = (LocalUrl(api), LocalUrl(switches));
+        Self { postgres, api, switches, end: Some(end), server }
+    }
+
+    /// Ends it and gives its database back, with what is in it.
+    pub(crate) async fn end(mut self) -> Postgres {
+        self.end.take().unwrap().send(()).unwrap();
+        while self.server.join_next().await.is_some() {}
+        self.postgres
     }
 
     pub(crate) fn client(&self) -> Client {

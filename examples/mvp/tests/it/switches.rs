@@ -59,6 +59,7 @@ async fn a_switch_that_cannot_be_is_refused_and_says_why() {
         ("getFed", json!({}), 404, "getFeed"),
         ("getFeed", json!({ "status": 200 }), 422, "400 to 599"),
         ("getFeed", json!({ "latency": 5 }), 422, "unknown field"),
+        ("getPost", json!({ "n_plus_one": true }), 422, "getFeed"),
     ] {
         let answer = backend.set(operation, &switch).await;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -85,6 +86,9 @@ async fn a_foreign_name_for_this_machine_is_refused() {
 #[tokio::test]
 async fn switches_listen_on_loopback_alone() {
     let options = Options {
+        database_url: "postgresql://nobody@localhost/nothing".to_owned(),
+        otlp: None,
+        say: |_| {},
         listen: ANY_PORT,
         switches_listen: Some("0.0.0.0:0".parse().unwrap()),
         pace: Duration::ZERO,

@@ -104,6 +104,24 @@ def versions():
     )
 
 
+def cold_starts():
+    name = f'plimsoll_app_start_cold_seconds_bucket{{device_model=~"$device_model"}}'
+
+    def p95(by):
+        return f"histogram_quantile(0.95, sum by (le, {by}) (rate({name}[1h])))"
+
+    return row(
+        "Cold starts",
+        lines("Cold starts: 95 % are faster, by device model",
+              "As apps report it by app.start.cold. If one model is slow alone, look at what the "
+              "app loads before its first screen on it.",
+              [query(p95("device_model"), OF_MODEL)], "s"),
+        lines("Cold starts: 95 % are faster, by app version",
+              "If a new version is slower than the one before, its start does more than it needs.",
+              [query(p95("app_version"), "{{app_version}}")], "s"),
+    )
+
+
 def make():
     variables = [
         *nodes_and_services(),
@@ -115,5 +133,5 @@ def make():
         "Which devices have a bad time, and with which app version? By device model there is no "
         "histogram (series cost memory): the exact share within the objective says whether p95 "
         "keeps to it.",
-        variables, [devices(), versions()],
+        variables, [devices(), versions(), cold_starts()],
     )

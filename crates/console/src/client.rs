@@ -117,6 +117,20 @@ async fn send(
     sender.send_request(request).await.map_err(|error| broken(&error))
 }
 
+/// A part of a path's query, escaped (RFC 3986 §2.1).
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 /// What a problem document says.
 async fn refusal(status: StatusCode, body: &mut Incoming) -> AskError {
     let mut text = Vec::new();

@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::format::moment;
 use super::{mark, memory};
 use crate::api::{EntryRow, LedgerAsked};
+use crate::client::escaped;
 use crate::model::LedgerRow;
 
 /// One page of entries.
@@ -151,18 +152,4 @@ fn query(asked: &LedgerAsked, before: Option<&str>, json: bool) -> String {
     }
     path.pop();
     path
-}
-
-/// RFC 3986 §2.1.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

@@ -53,19 +53,6 @@ pub(crate) fn say_json(value: &Value) -> Result<(), Failure> {
     say(serde_json::to_string_pretty(value).map_err(Failure::failed)?)
 }
 
-/// A part of a path's query, escaped (RFC 3986 §2.1).
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 /// A span in words, such as `3 s` or `5 min`.
 pub(crate) fn span(milliseconds: u64) -> String {
     match milliseconds / 1_000 {

@@ -5,11 +5,12 @@ use std::io::{self, BufReader, BufWriter, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use http::Method;
+use plimsoll_console::client::escaped;
 use plimsoll_protection::PublicKey;
 use serde_json::Value;
 
 use crate::cli::{Export, Ledger, Output, Tail, Verify};
-use crate::commands::ask::{ask, ask_streaming, data_dir, escaped, say, say_json};
+use crate::commands::ask::{ask, ask_streaming, data_dir, say, say_json};
 use crate::exit::Failure;
 
 pub(crate) fn run(command: &Ledger) -> Result<(), Failure> {

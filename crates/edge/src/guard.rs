@@ -59,6 +59,7 @@ impl ConnState {
     pub(crate) fn request_begins(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.unread.store(false, Ordering::Relaxed);
     }
 
     /// A request's answer has been handed over whole, or given up.
@@ -88,7 +89,7 @@ impl ConnState {
         self.ambiguous.load(Ordering::Relaxed)
     }
 
-    /// The connection is closed although the client may still be sending.
+    /// If the connection closes before its next request, the client may still be sending.
     pub(crate) fn set_leaves_bytes_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);
     }

@@ -102,8 +102,15 @@ impl Drop for Finish {
         core.load().end();
         let latency = ended.since(exchange.started);
         let bytes_in = exchange.body.as_ref().map_or(0, |body| body.bytes());
-        if let Some(InboundOutcome::TooSlow) = exchange.body.as_ref().map(|body| body.outcome()) {
-            core.shard.count(Counter::SlowClientCut(SlowClient::Body));
+        match exchange.body.as_ref().map(|body| body.outcome()) {
+            Some(InboundOutcome::TooSlow) => {
+                core.shard.count(Counter::SlowClientCut(SlowClient::Body));
+            }
+            // The answer came first. If the service leaves now, so does this connection.
+            Some(InboundOutcome::Underway) if exchange.version < Version::HTTP_2 => {
+                exchange.context.state.set_leaves_bytes_unread();
+            }
+            _ => {}
         }
         core.shard.record(&Sample {
             operation: exchange.operation(),

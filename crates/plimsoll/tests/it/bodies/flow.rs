@@ -208,3 +208,23 @@ fn a_service_that_refuses_a_body_early_is_heard() {
         assert_eq!((answer.status, answer.text().as_str()), (409, "refused"), "{sent} bytes sent");
     }
 }
+
+/// The answer went out while the body still came: whatever ends the connection then must not reset
+/// it, or the client never sees the answer.
+#[test]
+fn a_client_still_sending_is_not_reset_when_the_service_leaves_behind_its_answer() {
+    let origin = HandOrigin::start(|mut stream| {
+        read_head(&mut stream);
+        stream.write_all(b"HTTP/1.1 409 No\r\ncontent-length: 7\r\n\r\nrefused").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+    });
+    let (scene, _) = scene_before(&origin);
+    let mut client = scene.client();
+    client.send("PUT /x HTTP/1.1\r\nhost: a\r\ncontent-length: 4194304\r\n\r\n").unwrap();
+    for _ in 0..10 {
+        client.send(vec![b'x'; 10_000]).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let answer = client.read_response().unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (409, "refused"));
+}

@@ -55,7 +55,9 @@ pub(crate) struct Environment {
     pub(crate) cores: usize,
     pub(crate) auth: AuthParts,
     /// For keyed hashes that nobody outside can foresee.
-    pub(crate) seed: [u64; 4],
+    pub(crate) seed: [u8; 16],
+    /// Other nodes are told what callers used up of their limits.
+    pub(crate) limits_shared: bool,
 }
 
 /// Why a configuration cannot be put into force.
@@ -183,14 +185,14 @@ impl Config {
         let services = services(manifest, environment, before, &upstream_tls)?;
         let ids = router.operations().iter().map(|operation| &*operation.id);
         let limits = Limits::build(
-            &LimitsOptions::from_manifest(&manifest.limits, ids),
+            &LimitsOptions::from_manifest(&manifest.limits, ids, environment.limits_shared),
             before.map(|b| &b.limits),
-            environment.seed,
+            &environment.seed,
         )?;
         let unverified = Limits::build(
             &unverified(&manifest.auth.unverified_per_ip),
             before.map(|b| &b.unverified),
-            environment.seed,
+            &environment.seed,
         )?;
         let auth = authenticator(input, environment, before)?;
         let tls = match &edge.tls {
@@ -378,7 +380,7 @@ fn unverified(rate: &Rate) -> LimitsOptions {
         operations: Vec::new(),
         keys_max: UNVERIFIED_KEYS_MAX,
     };
-    LimitsOptions { limits: vec![limit], operations: Vec::new() }
+    LimitsOptions { limits: vec![limit], ..LimitsOptions::default() }
 }
 
 /// `/openapi.json` and `/openapi/{service}.json`, once a service has a contract.

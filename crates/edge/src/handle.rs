@@ -10,14 +10,17 @@ use arc_swap::ArcSwap;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_outbound::{Outbound, OutboundOptions};
 use plimsoll_snapshot::Revocations;
+use plimsoll_store::Redis;
 use plimsoll_telemetry::{AccessLog, Counter, Gauge, KeyRefresh, Metrics, Reload};
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use crate::auth::{AuthParts, CallerKey};
 use crate::config::{Config, ConfigError, ConfigInput, Environment};
 use crate::connections::Connections;
 use crate::core::{self, CoreListener, CoreOptions, Load, Phase, Shared};
 use crate::deny::DenySet;
+use crate::limit::sharing::{Reconciler, Sharing};
 use crate::listen::Listener;
 use crate::steps::audit::AuditSink;
 use crate::tasks::{Kind, Tasks};
@@ -49,6 +52,10 @@ pub struct EdgeOptions {
     pub access_log: Option<AccessLog>,
     /// Where calls of operations that say `audit = true` are noted; without it they are refused.
     pub audit: Option<AuditSink>,
+    /// The key of the hashes that callers are counted by: the same on nodes that count together.
+    pub caller_key: Zeroizing<[u8; 32]>,
+    /// The Redis by which nodes share their limits, and what their key is known by there.
+    pub limits_shared: Option<(Redis, String)>,
     /// The runtime that keeps issuers' keys fresh.
     pub control: tokio::runtime::Handle,
 }
@@ -65,14 +72,9 @@ pub enum StartError {
 }
 
 fn environment(options: &EdgeOptions, cores: usize) -> Result<Environment, StartError> {
-    let random = |bytes: &mut [u8]| {
-        aws_lc_rs::rand::fill(bytes).map_err(|_| io::Error::other("no random numbers to be had"))
-    };
-    let (mut secret, mut seed) = ([0u8; 32], [0u8; 40]);
-    random(&mut secret)?;
-    random(&mut seed)?;
-    let word =
-        |at: usize| seed[at * 8..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+    let mut random = [0u8; 8];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random numbers"))?;
+    let caller_key = CallerKey::new(&options.caller_key);
     let outbound = Outbound::new(OutboundOptions::default()).map_err(io::Error::other)?;
     let metrics = Arc::clone(&options.metrics);
     Ok(Environment {
@@ -81,14 +83,15 @@ fn environment(options: &EdgeOptions, cores: usize) -> Result<Environment, Start
             outbound,
             clock: Arc::clone(&options.clock),
             control: options.control.clone(),
-            caller_key: CallerKey::new(&secret),
-            seed: word(4),
+            caller_key: caller_key.clone(),
+            seed: u64::from_le_bytes(random),
             on_refresh: Arc::new(move |ok| {
                 let outcome = if ok { KeyRefresh::Ok } else { KeyRefresh::Failed };
                 metrics.count(Counter::KeyRefresh(outcome));
             }),
         },
-        seed: std::array::from_fn(word),
+        seed: caller_key.hash("limits", &[]).as_u128().to_le_bytes(),
+        limits_shared: options.limits_shared.is_some(),
     })
 }
 
@@ -101,6 +104,8 @@ pub struct Edge {
     environment: Environment,
     phase: watch::Sender<Phase>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    reconciler: Mutex<Option<Reconciler>>,
+    sharing: Mutex<Sharing>,
 }
 
 /// One URL of a service, and how it is.
@@ -166,6 +171,11 @@ impl Edge {
                 })
             })
             .collect::<io::Result<Vec<_>>>()?;
+        let clock = Arc::clone(&options.clock);
+        let reconciler = options
+            .limits_shared
+            .map(|(redis, namespace)| Reconciler::new(redis, clock, namespace));
+        let sharing = reconciler.as_ref().map_or(Sharing::Off, |_| Sharing::Starting);
         Ok(Self {
             shared,
             tasks,
@@ -174,6 +184,8 @@ impl Edge {
             environment,
             phase,
             threads: Mutex::new(threads),
+            reconciler: Mutex::new(reconciler),
+            sharing: Mutex::new(sharing),
         })
     }
 
@@ -221,6 +233,43 @@ impl Edge {
         self.shared.deny.known(now);
     }
 
+    /// Tells other nodes what callers used up of their limits, and hears of them, until the edge
+    /// stops; ends at once where none was named. On the control runtime.
+    pub async fn share_limits(&self) {
+        let reconciler = self.reconciler.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut reconciler) = reconciler else { return };
+        let mut phase = self.phase.subscribe();
+        while *phase.borrow() != Phase::Stopped {
+            let config = self.config();
+            let (now, pause) = reconciler.round(&config.limits).await;
+            drop(config);
+            self.note_sharing(now);
+            let stopped = phase.wait_for(|phase| *phase == Phase::Stopped);
+            let _stopped_or_time = tokio::time::timeout(pause, stopped).await.is_ok();
+        }
+    }
+
+    fn note_sharing(&self, now: Sharing) {
+        let mut before = self.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *before == now {
+            return;
+        }
+        match &now {
+            Sharing::Lost { why } => {
+                tracing::warn!(%why, "limits are not shared; each node counts for itself");
+            }
+            Sharing::Shared { .. } => tracing::info!("limits are shared over Redis"),
+            Sharing::Off | Sharing::Starting => {}
+        }
+        *before = now;
+    }
+
+    /// Whether limits are shared with other nodes.
+    #[must_use]
+    pub fn sharing(&self) -> Sharing {
+        self.sharing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How many revocations are in force.
     #[must_use]
     pub fn revocations(&self) -> usize {
@@ -244,6 +293,7 @@ impl Edge {
         set(Gauge::UpstreamConnectionsOpen, upstream as u64);
         let keys: usize = config.limits.stats().iter().map(|limit| limit.keys).sum();
         set(Gauge::LimitKeys, keys as u64);
+        set(Gauge::LimitsShared, u64::from(matches!(self.sharing(), Sharing::Shared { .. })));
         set(Gauge::TokenCacheEntries, config.auth.as_ref().map_or(0, |a| a.cached_tokens()) as u64);
         set(Gauge::Ready, u64::from(self.is_serving()));
     }

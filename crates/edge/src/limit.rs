@@ -10,11 +10,14 @@
 //! owe nothing ([`Limits::sweep`], on a timer), and when it is full lets new keys share one bucket
 //! per shard, counted as `folded`. Keys are 64-bit keyed hashes, so nothing here can tell who they
 //! are. A check of keys that are known allocates nothing.
+//!
+//! Where nodes share their limits ([`sharing`]) each goes on deciding alone, by what it knows.
 
 mod gcra;
 mod keys;
 mod options;
 mod policy;
+pub mod sharing;
 mod standing;
 mod store;
 
@@ -35,7 +38,7 @@ pub use standing::{Decision, Refused, Standings};
 use gcra::Verdict;
 use policy::Policy;
 use standing::Standing;
-use store::{Place, Shard};
+use store::{Place, Shard, Spending};
 
 /// The limits of one manifest.
 #[derive(Debug)]
@@ -86,16 +89,16 @@ pub struct Swept {
 
 impl Limits {
     /// Makes limits. With `previous`, a limit that has not changed goes on with what was used up,
-    /// so that a reload gives nobody a fresh quota. `seed` is random and secret: whoever knows it
-    /// could make keys fall together. It is not used when there is a previous generation, whose
-    /// keys must stay what they are.
+    /// so that a reload gives nobody a fresh quota. `seed` is secret: whoever knows it could make
+    /// keys fall together. It is not used when there is a previous generation, whose keys must stay
+    /// what they are.
     ///
     /// # Errors
     /// The first limit that cannot be made, with the reason.
     pub fn build(
         options: &LimitsOptions,
         previous: Option<&Limits>,
-        seed: [u64; 4],
+        seed: &[u8; 16],
     ) -> Result<Self, LimitFault> {
         let count = options.limits.len();
         if count > LIMITS_MAX {
@@ -103,16 +106,17 @@ impl Limits {
         }
         let old = previous.map_or(&[][..], |limits| &limits.policies);
         let next_order = old.iter().map(|policy| policy.state.order + 1).max().unwrap_or(0);
+        let hasher = previous.map_or_else(|| KeyHasher::new(seed), |limits| limits.hasher.clone());
+        let sharing = (&hasher, options.shared);
         let mut made = Vec::with_capacity(count);
         for (limit, order) in options.limits.iter().zip(next_order..) {
             if options.limits.iter().filter(|other| other.name == limit.name).count() > 1 {
                 return Err(LimitFault::DuplicateName { name: limit.name.clone() });
             }
             unknown_operation(limit, &options.operations)?;
-            made.push((Policy::new(limit, old, order)?, limit));
+            made.push((Policy::new(limit, old, order, sharing)?, limit));
         }
         made.sort_by_key(|(policy, _)| policy.state.order);
-        let hasher = previous.map_or_else(|| KeyHasher::new(seed), |limits| limits.hasher.clone());
         let of = |id: Option<&str>| OperationLimits::new(&made, id, &hasher);
         let unknown = of(None);
         let operations: Box<[_]> = options.operations.iter().map(|id| of(Some(id))).collect();
@@ -166,12 +170,12 @@ impl Limits {
             let (tat, place) = shard.read(key, now.0, keys_max);
             match gcra.decide(tat, now.0, units) {
                 Verdict::Allowed { tat: next } => {
-                    held.push(Held { policy, index, shard, key, place, tat, next });
+                    held.push(Held { policy, index, shard, key, place, tat, next, units });
                 }
                 Verdict::Refused { wait } => {
                     policy.state.refused.fetch_add(1, Ordering::Relaxed);
                     refused.add(Standing::refused(index, gcra, tat, now.0, wait), wait);
-                    held.push(Held { policy, index, shard, key, place, tat, next: tat });
+                    held.push(Held { policy, index, shard, key, place, tat, next: tat, units });
                 }
             }
         }
@@ -216,12 +220,15 @@ struct Held<'l> {
     place: Place,
     tat: u64,
     next: u64,
+    units: u32,
 }
 
 fn charge(held: SmallVec<[Held<'_>; 4]>, now: u64) -> Standings {
     let mut standings = Standings::default();
     for mut held in held {
         held.shard.write(held.key, held.place, held.next);
+        let spending = Spending { units: held.units, since: now };
+        held.shard.note_spent(held.key, held.place, spending);
         if held.place == Place::Overflow {
             held.policy.state.folded.fetch_add(1, Ordering::Relaxed);
         }

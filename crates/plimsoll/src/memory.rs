@@ -24,6 +24,7 @@ use plimsoll_telemetry::{Gauge, Metrics};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 use crate::exit::Failure;
 use entries::Entries;
@@ -239,6 +240,12 @@ impl Memory {
     /// What the operator JSON answers from.
     pub(crate) fn rooms(&self) -> RoomsCell {
         Arc::clone(&self.shared.rooms)
+    }
+
+    /// The key of the hashes that callers are counted by, and what it is known by elsewhere.
+    pub(crate) fn caller_key(&self) -> Result<(Zeroizing<[u8; 32]>, String), Failure> {
+        let keyring = &self.shared.keyring;
+        Ok((keyring.caller_key().map_err(Failure::failed)?, keyring.kek_id()))
     }
 
     /// Where the edge leaves what it audits.

@@ -115,6 +115,17 @@ impl Keyring {
         ActorHash::from_bytes(hash)
     }
 
+    /// The key of the hashes that an edge counts callers by: equal on all nodes that share the
+    /// key-encrypting key.
+    ///
+    /// # Errors
+    /// [`KeyringError::Crypto`].
+    pub fn caller_key(&self) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+        let mut key = Zeroizing::new([0; 32]);
+        derive(&self.kek, &[b"plimsoll.caller.v1"], key.as_mut())?;
+        Ok(key)
+    }
+
     /// Encrypts `plain` for `purpose`, bound to `aad`: the place it stands in, such as a row's id.
     ///
     /// # Errors

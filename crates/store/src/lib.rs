@@ -1,10 +1,11 @@
-//! What keeps data: Postgres, the private cluster included.
+//! What keeps data: Postgres, the private cluster included, and Redis.
 //!
 //! - [`Store`]: the database of this process, whichever it is: pools, state in words, migrations.
 //! - [`cluster`]: the private Postgres that needs no installing by hand; started, watched, started
 //!   again and stopped by us, over the binaries found on the machine.
 //! - [`migrate`]: each room's migrations in its own schema, under one lock, then its grants.
 //! - [`lint`]: what a migration may not do while the release before it still runs.
+//! - [`Redis`]: what nodes share for a while, over one connection with deadlines.
 //! - [`backup`]: one file with everything, and the way back.
 //!
 //! It never knows what the data means: each room brings its own schema, migrations and queries.
@@ -18,6 +19,7 @@ mod facts;
 pub mod lint;
 mod migrate;
 mod monitor;
+mod redis;
 mod sql_text;
 mod store;
 
@@ -25,6 +27,7 @@ pub use connect::{DATABASE, OWNER_ROLE, RUNTIME_ROLE, SERVER_MAJOR_MIN, SUPERUSE
 pub use error::StoreError;
 pub use facts::{Fact, Weight};
 pub use migrate::{MigrateError, Migrated, MigratedRoom, migrate};
+pub use redis::{Redis, RedisError, RedisScript};
 pub use sqlx::PgPool;
 pub use store::{Store, StoreOptions, StoreState};
 

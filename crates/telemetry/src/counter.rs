@@ -402,6 +402,8 @@ pub enum Gauge {
     UpstreamConnectionsOpen,
     /// Keys the limits hold.
     LimitKeys,
+    /// 1 while limits are shared with other nodes, else 0.
+    LimitsShared,
     /// Tokens in the verified-token cache.
     TokenCacheEntries,
     /// Chunks of the access log that wait to be written.
@@ -431,6 +433,7 @@ impl Gauge {
         (Gauge::RequestsInFlight, &names::REQUESTS_IN_FLIGHT),
         (Gauge::UpstreamConnectionsOpen, &names::UPSTREAM_CONNECTIONS_OPEN),
         (Gauge::LimitKeys, &names::LIMIT_KEYS),
+        (Gauge::LimitsShared, &names::LIMITS_SHARED),
         (Gauge::TokenCacheEntries, &names::TOKEN_CACHE_ENTRIES),
         (Gauge::AccessLogQueued, &names::ACCESS_LOG_QUEUED),
         (Gauge::Ready, &names::READY),
@@ -445,7 +448,7 @@ impl Gauge {
 }
 
 /// How many gauges there are.
-pub(crate) const GAUGES: usize = 14;
+pub(crate) const GAUGES: usize = 15;
 
 #[cfg(test)]
 mod tests {

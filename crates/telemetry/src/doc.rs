@@ -46,7 +46,9 @@ pub fn metrics_page() -> String {
             .any(|part| own(name).starts_with(part))
     });
     section(&mut page, "Limits and authentication", |name| {
-        ["limit_", "auth_", "token_", "key_"].iter().any(|part| own(name).starts_with(part))
+        ["limit_", "limits_", "auth_", "token_", "key_"]
+            .iter()
+            .any(|part| own(name).starts_with(part))
     });
     section(&mut page, "Upstreams", |name| own(name).starts_with("upstream_"));
     section(&mut page, "OpenTelemetry", |name| {

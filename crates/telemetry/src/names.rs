@@ -100,6 +100,8 @@ names! {
         "Requests a limit refused, by the limit's name.";
     LIMIT_KEYS = "plimsoll_limit_keys" Gauge "keys" [],
         "Keys the limits hold.";
+    LIMITS_SHARED = "plimsoll_limits_shared" Gauge "boolean" [],
+        "1 while limits are shared with other nodes over Redis, else 0.";
     LIMIT_KEYS_FOLDED = "plimsoll_limit_keys_folded_total" Counter "requests" ["policy"],
         "Requests counted in a limit's shared bucket because it held its most keys.";
     AUTH = "plimsoll_auth_total" Counter "requests" ["outcome"],

@@ -12,16 +12,20 @@
 //! - [`Plimsoll`]: the built binary as a running process.
 //! - [`TestIssuer`]: tokens and key sets, good and bad.
 //! - [`ClusterProcess`]: a private cluster in a process of its own, to be killed.
+//! - [`SharedState`], [`RedisServer`], [`Balancer`]: what several nodes share, and what stands in
+//!   front of them.
 //! - [`database`]: a real Postgres database for each test, in milliseconds.
 //!
 //! It is a development dependency only, and nothing in it is meant to be fast, except the two
 //! programs of the benchmarks.
 
+mod balancer;
 pub mod binary;
 mod body;
 mod client;
 mod cluster;
 pub mod database;
+mod fleet;
 pub mod judge;
 pub mod load;
 mod log;
@@ -30,21 +34,25 @@ mod origin;
 mod origin_process;
 mod ports;
 mod process;
+mod redis;
 mod runner;
 mod script;
 mod seed;
 mod tokens;
 mod wire;
 
+pub use balancer::Balancer;
 pub use body::{BODY_DIGEST_HEADER, BODY_LENGTH_HEADER, BodyDigest, BodyPattern, expected_body};
 pub use client::{ClientError, RawClient, RawResponse, Wire};
 pub use cluster::{ClusterProcess, ClusterProcessOptions, standing_in};
+pub use fleet::{SharedState, nodes_wanted};
 pub use log::{Closing, ConnectionLog, Exchange, OriginLog, Outcome};
 pub use log_file::read_log_file;
 pub use origin::{ID_HEADER, Origin, OriginOptions, SCRIPT_HEADER};
 pub use origin_process::{OriginProcess, OriginProcessOptions};
 pub use ports::{free_addr, free_port, loopback_listener};
 pub use process::ProcessFacts;
+pub use redis::RedisServer;
 pub use runner::{Plimsoll, PlimsollOptions};
 pub use script::{Answer, ContinuePolicy, Cut, Framing, KeepAlive, Script};
 pub use tokens::{Claims, TestIssuer};

@@ -13,7 +13,9 @@ use plimsoll_base::{Clock as _, Deadline, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::balancer::Balancer;
 use crate::client::RawClient;
+use crate::fleet::{SharedState, nodes_wanted};
 use crate::ports::free_addr;
 use crate::process::ProcessFacts;
 use crate::seed;
@@ -44,8 +46,22 @@ pub struct PlimsollOptions {
     pub unseeded: bool,
     /// How long it may take until `/readyz` answers 200; 20 s when `None`.
     pub ready_within: Option<Duration>,
+    /// One process, however many nodes the test run wants: it counts exactly, or looks into it.
+    pub one_node: bool,
     /// Start only; do not wait until it is ready.
     pub no_wait: bool,
+}
+
+impl PlimsollOptions {
+    /// Whether nothing here speaks of one process: its sockets, its data, how it starts.
+    fn leaves_room_for_others(&self) -> bool {
+        if self.one_node {
+            return false;
+        }
+        let sockets = self.listen.is_none() && self.ops_listen.is_none();
+        let data = self.data_dir.is_none() && !self.unseeded && self.env.is_empty();
+        self.manifest.is_some() && sockets && data && self.inherited.is_empty() && !self.no_wait
+    }
 }
 
 /// A running `plimsoll up`. It is killed when it is dropped.
@@ -57,6 +73,15 @@ pub struct Plimsoll {
     work: TempDir,
     data_dir: PathBuf,
     clock: SystemClock,
+    fleet: Option<Fleet>,
+}
+
+/// The other nodes of a test run that wants several behind each address.
+#[derive(Debug)]
+struct Fleet {
+    balancer: Balancer,
+    others: Vec<Plimsoll>,
+    _shared: SharedState,
 }
 
 /// Moves stdin and stdout, where the runner put the sockets, to the descriptors 3 and 4 that
@@ -71,11 +96,40 @@ exec "$0" "$@"
 "#;
 
 impl Plimsoll {
-    /// Starts `plimsoll up` and waits until it is ready.
+    /// Starts `plimsoll up` and waits until it is ready. Where the test run wants several nodes
+    /// ([`nodes_wanted`](crate::nodes_wanted)) and the options leave them room, as many are
+    /// started, and [`Plimsoll::addr`] is that of a balancer.
     ///
     /// # Errors
     /// When it cannot be started, ends, or is not ready in time; the text has what it wrote.
     pub fn start(options: &PlimsollOptions) -> io::Result<Self> {
+        match nodes_wanted() {
+            nodes @ 2.. if options.leaves_room_for_others() => Self::fleet(options, nodes),
+            _ => Self::one(options),
+        }
+    }
+
+    fn fleet(options: &PlimsollOptions, nodes: usize) -> io::Result<Self> {
+        let shared = SharedState::start()?;
+        let mut started = Vec::new();
+        for _ in 0..nodes {
+            started.push(Self::one(&PlimsollOptions {
+                manifest: options.manifest.clone(),
+                files: options.files.clone(),
+                args: options.args.clone(),
+                env: [options.env.clone(), shared.env()].concat(),
+                unseeded: true,
+                ready_within: Some(Duration::from_secs(60)),
+                ..PlimsollOptions::default()
+            })?);
+        }
+        let balancer = Balancer::start(started.iter().map(|node| node.listen).collect())?;
+        let mut first = started.remove(0);
+        first.fleet = Some(Fleet { balancer, others: started, _shared: shared });
+        Ok(first)
+    }
+
+    fn one(options: &PlimsollOptions) -> io::Result<Self> {
         let work = tempfile::Builder::new().prefix("plimsoll-test-").tempdir_in(seed::place())?;
         for (name, bytes) in &options.files {
             std::fs::write(work.path().join(name), bytes)?;
@@ -103,7 +157,7 @@ impl Plimsoll {
         args.extend(options.args.iter().cloned());
         let child = spawn(options, &args, work.path())?;
         let clock = SystemClock::new();
-        let mut running = Self { child, listen, ops, work, data_dir, clock };
+        let mut running = Self { child, listen, ops, work, data_dir, clock, fleet: None };
         if !options.no_wait {
             running.wait_ready(options.ready_within.unwrap_or(Duration::from_secs(20)))?;
         }
@@ -113,7 +167,7 @@ impl Plimsoll {
     /// Where the edge listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.listen
+        self.fleet.as_ref().map_or(self.listen, |fleet| fleet.balancer.addr())
     }
 
     /// Where the ops listener listens.
@@ -174,7 +228,7 @@ impl Plimsoll {
     /// # Errors
     /// When it does not listen.
     pub fn client(&self) -> io::Result<RawClient> {
-        RawClient::connect(self.listen).map_err(io::Error::other)
+        RawClient::connect(self.addr()).map_err(io::Error::other)
     }
 
     /// `GET` on the ops listener: status and body.
@@ -189,15 +243,21 @@ impl Plimsoll {
         Ok((answer.status, answer.text()))
     }
 
-    /// The value of one series of `/metrics`, by its whole name with labels as printed.
+    /// The value of one series of `/metrics`, by its whole name with labels as printed; the sum
+    /// over all nodes.
     ///
     /// # Errors
     /// When the ops listener does not answer.
     pub fn metric(&self, series: &str) -> io::Result<Option<f64>> {
         let (_, text) = self.ops_get("/metrics")?;
-        Ok(text
-            .lines()
-            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.trim().parse().ok()))
+        let value = |line: &str| -> Option<f64> {
+            line.strip_prefix(series)?.strip_prefix(' ')?.trim().parse().ok()
+        };
+        let mut sum = text.lines().find_map(value);
+        for node in self.fleet.iter().flat_map(|fleet| &fleet.others) {
+            sum = sum.into_iter().chain(node.metric(series)?).reduce(|a, b| a + b);
+        }
+        Ok(sum)
     }
 
     /// Waits until `/readyz` answers 200.

@@ -59,6 +59,11 @@ impl Gcra {
         }
     }
 
+    /// What so many units cost, in nanoseconds.
+    pub(crate) fn cost(&self, units: u32) -> u64 {
+        self.emission.saturating_mul(u64::from(units))
+    }
+
     /// How many units could be used at once, now.
     pub(crate) fn remaining(&self, tat: u64, now: u64) -> u64 {
         self.tolerance.saturating_sub(tat.saturating_sub(now)) / self.emission

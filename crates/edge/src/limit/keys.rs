@@ -1,9 +1,9 @@
 //! The keys that limits count by.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::Hasher;
 
-use ahash::RandomState;
 use plimsoll_http_kit::forwarded::IpPrefix;
+use siphasher::sip::SipHasher13;
 
 use super::options::Per;
 
@@ -28,15 +28,20 @@ impl Keys {
     }
 }
 
-/// Makes keys: a keyed hash whose seed only this process knows, so that nobody can choose an id
-/// that falls on another's.
-#[derive(Clone, Debug)]
-pub struct KeyHasher(RandomState);
+/// Makes keys: a keyed hash, so that nobody can choose an id that falls on another's. `SipHash` is
+/// the same on every machine, so nodes with one seed agree on every key.
+#[derive(Clone)]
+pub struct KeyHasher(SipHasher13);
+
+impl std::fmt::Debug for KeyHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyHasher(..)")
+    }
+}
 
 impl KeyHasher {
-    pub(super) fn new(seed: [u64; 4]) -> Self {
-        let [a, b, c, d] = seed;
-        Self(RandomState::with_seeds(a, b, c, d))
+    pub(super) fn new(seed: &[u8; 16]) -> Self {
+        Self(SipHasher13::new_with_key(seed))
     }
 
     /// The key of an address.
@@ -68,12 +73,18 @@ impl KeyHasher {
         }
     }
 
+    /// What a limit is known by to nodes that share it: one whose figures differ is another limit.
+    pub(super) fn limit(&self, described: &str) -> u64 {
+        self.hash(7, &[described.as_bytes()])
+    }
+
     /// Each part with its length, so that parts cannot run into each other.
     fn hash(&self, domain: u8, parts: &[&[u8]]) -> u64 {
-        let mut hasher = self.0.build_hasher();
+        let mut hasher = self.0;
         hasher.write_u8(domain);
         for part in parts {
-            hasher.write_usize(part.len());
+            // Bytes in one order, whatever the machine's is.
+            hasher.write(&(part.len() as u64).to_le_bytes());
             hasher.write(part);
         }
         hasher.finish()
@@ -86,18 +97,18 @@ mod tests {
 
     #[test]
     fn parts_do_not_run_into_each_other() {
-        let hasher = KeyHasher::new([1, 2, 3, 4]);
+        let hasher = KeyHasher::new(&[1; 16]);
         assert_ne!(hasher.verified("a", "bc", "d"), hasher.verified("ab", "c", "d"));
         assert_ne!(hasher.credentials(&[b"a", b"b"]), hasher.credentials(&[b"ab"]));
         assert_ne!(hasher.credentials(&[b"createOrder"]), hasher.operation(Some("createOrder")));
         assert_ne!(hasher.operation(None), hasher.operation(Some("")));
-        let other = KeyHasher::new([1, 2, 3, 5]);
+        let other = KeyHasher::new(&[2; 16]);
         assert_ne!(hasher.verified("a", "b", "c"), other.verified("a", "b", "c"));
     }
 
     #[test]
     fn an_address_is_one_key_however_it_is_written() {
-        let hasher = KeyHasher::new([1, 2, 3, 4]);
+        let hasher = KeyHasher::new(&[1; 16]);
         let key = |text: &str| hasher.ip(text.parse::<std::net::IpAddr>().unwrap().into());
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
         assert_eq!(key("2001:db8::1"), key("2001:db8::2"));

@@ -14,6 +14,8 @@ pub struct LimitsOptions {
     pub limits: Vec<LimitOptions>,
     /// The id of every operation, at the operation's index.
     pub operations: Vec<String>,
+    /// Other nodes are told what is used up here.
+    pub shared: bool,
 }
 
 /// One limit.
@@ -63,10 +65,12 @@ impl LimitsOptions {
     pub fn from_manifest<'a>(
         limits: &[Limit],
         operations: impl IntoIterator<Item = &'a str>,
+        shared: bool,
     ) -> Self {
         Self {
             limits: limits.iter().map(LimitOptions::from).collect(),
             operations: operations.into_iter().map(str::to_owned).collect(),
+            shared,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use plimsoll_http_kit::ratelimit_fields::{PolicyItem, QuotaUnit, QuotedName};
 
 use super::gcra::Gcra;
+use super::keys::KeyHasher;
 use super::options::{LimitFault, LimitOptions, Per, Units};
 use super::store::Store;
 
@@ -31,6 +32,8 @@ pub(super) struct State {
     pub(super) store: Store,
     pub(super) refused: AtomicU64,
     pub(super) folded: AtomicU64,
+    /// What the limit is known by to nodes that share it.
+    pub(super) shared_id: u64,
     made_from: LimitOptions,
 }
 
@@ -40,6 +43,7 @@ impl Policy {
         options: &LimitOptions,
         previous: &[Policy],
         order: u64,
+        sharing: (&KeyHasher, bool),
     ) -> Result<Self, LimitFault> {
         let same = |policy: &&Policy| {
             // Which operations it applies to changes nothing about what was used up.
@@ -53,7 +57,11 @@ impl Policy {
                 order,
                 gcra: Gcra::new(options.quota, options.window, options.burst)
                     .ok_or_else(|| LimitFault::Figures { name: options.name.clone() })?,
-                store: Store::new(usize::try_from(options.keys_max).unwrap_or(usize::MAX)),
+                store: Store::new(
+                    usize::try_from(options.keys_max).unwrap_or(usize::MAX),
+                    sharing.1,
+                ),
+                shared_id: sharing.0.limit(&described(options)),
                 refused: AtomicU64::new(0),
                 folded: AtomicU64::new(0),
                 made_from: options.clone(),
@@ -82,6 +90,14 @@ impl Policy {
             },
         }
     }
+}
+
+/// What makes it the same limit elsewhere. Which operations it applies to, and how many keys a node
+/// has room for, changes nothing about what was used up.
+fn described(options: &LimitOptions) -> String {
+    let LimitOptions { name, per, quota, window, burst, units, operations: _, keys_max: _ } =
+        options;
+    format!("{name} {per:?} {quota} {window:?} {burst} {units:?}")
 }
 
 /// A set of limits, by their index.

@@ -24,19 +24,38 @@ pub(super) struct Store {
 }
 
 /// A shard on its own cache line, so that cores do not take each other's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(64))]
 struct Padded(Mutex<Shard>);
+
+impl Padded {
+    fn new(shared: bool) -> Self {
+        let spent = shared.then(Keyed::default);
+        Self(Mutex::new(Shard { spent, ..Shard::default() }))
+    }
+}
+
+type Keyed<T> = HashMap<u64, T, BuildHasherDefault<KeyIsHash>>;
 
 /// A part of the keys.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     /// Key to theoretical arrival time.
-    tats: HashMap<u64, u64, BuildHasherDefault<KeyIsHash>>,
+    tats: Keyed<u64>,
+    /// What each key used up since other nodes were last told; `None` where nobody is. Only keys
+    /// that stand in `tats`.
+    spent: Option<Keyed<Spending>>,
     /// The one bucket that all new keys share while the shard is full.
     overflow: u64,
     /// No sweep for want of room before this.
     sweep_after: u64,
+}
+
+/// What a key used up, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spending {
+    pub(super) units: u32,
+    pub(super) since: u64,
 }
 
 /// Where a key's state stands.
@@ -50,14 +69,14 @@ pub(super) enum Place {
 
 impl Store {
     /// Room for `keys_max` keys at most. Keys spread over shards by chance, so the first shard is
-    /// full a few per cent before that.
-    pub(super) fn new(keys_max: usize) -> Self {
+    /// full a few per cent before that. Where limits are `shared`, what is used up is noted, too.
+    pub(super) fn new(keys_max: usize, shared: bool) -> Self {
         let keys_max = keys_max.max(1);
         let shards = (keys_max / KEYS_PER_SHARD_MIN).clamp(1, SHARDS_MAX);
         // Rounded down to a power of two, so that a mask picks the shard.
         let shards = 1usize << shards.ilog2();
         Self {
-            shards: (0..shards).map(|_| Padded::default()).collect(),
+            shards: (0..shards).map(|_| Padded::new(shared)).collect(),
             keys_per_shard_max: (keys_max / shards).max(1),
         }
     }
@@ -90,6 +109,18 @@ impl Store {
         totals
     }
 
+    /// Takes what was used up since the last time, with the key and until when it owes.
+    pub(super) fn take_spent(&self, mut each: impl FnMut(u64, Spending, u64)) {
+        for shard in &self.shards {
+            let mut shard = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(spent) = shard.spent.take_if(|spent| !spent.is_empty()) else { continue };
+            for (key, spending) in &spent {
+                each(*key, *spending, shard.tat(*key).unwrap_or(0));
+            }
+            shard.spent = Some(Keyed::default());
+        }
+    }
+
     /// How many keys are tracked.
     pub(super) fn keys(&self) -> usize {
         let count =
@@ -119,6 +150,32 @@ impl Shard {
         }
     }
 
+    /// Notes it for the other nodes. The overflow bucket is nobody's key, and stays here.
+    pub(super) fn note_spent(&mut self, key: u64, place: Place, now: Spending) {
+        if let (Some(spent), Place::Own) = (&mut self.spent, place) {
+            let noted = spent.entry(key).or_insert(Spending { units: 0, ..now });
+            noted.units = noted.units.saturating_add(now.units);
+            noted.since = noted.since.min(now.since);
+        }
+    }
+
+    /// Makes a key owe at least what stands unpaid until `tat`; true when it did not before. A key
+    /// that was forgotten meanwhile stays so.
+    pub(super) fn raise(&mut self, key: u64, tat: u64) -> bool {
+        match self.tats.get_mut(&key) {
+            Some(own) if *own < tat => {
+                *own = tat;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What a key owes until, if it is known.
+    pub(super) fn tat(&self, key: u64) -> Option<u64> {
+        self.tats.get(&key).copied()
+    }
+
     fn make_room(&mut self, now: u64, keys_max: usize) -> bool {
         if now < self.sweep_after {
             return false;
@@ -132,7 +189,11 @@ impl Shard {
     fn sweep(&mut self, now: u64) -> usize {
         let before = self.tats.len();
         self.tats.retain(|_, tat| *tat > now);
-        before - self.tats.len()
+        let gone = before - self.tats.len();
+        if let (Some(spent), true) = (&mut self.spent, gone > 0) {
+            spent.retain(|key, _| self.tats.contains_key(key));
+        }
+        gone
     }
 }
 
@@ -163,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_full_shard_folds_new_keys_and_keeps_old_ones() {
-        let store = Store::new(2);
+        let store = Store::new(2, false);
         let mut shard = store.lock(0);
         for key in [1, 2] {
             assert_eq!(shard.read(key, 0, 2), (0, Place::Own));
@@ -177,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_full_shard_sweeps_at_most_once_in_a_while() {
-        let store = Store::new(1);
+        let store = Store::new(1, false);
         let mut shard = store.lock(0);
         shard.write(1, Place::Own, 50);
         assert_eq!(shard.read(2, 40, 1).1, Place::Overflow);
@@ -188,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_sweep_forgets_what_owes_nothing_and_gives_memory_back() {
-        let store = Store::new(100_000);
+        let store = Store::new(100_000, false);
         for key in 0..50_000u64 {
             let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let place = store.lock(key).read(key, 0, store.keys_per_shard_max()).1;

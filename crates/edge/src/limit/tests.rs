@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
-const SEED: [u64; 4] = [1, 2, 3, 4];
+const SEED: [u8; 16] = [7; 16];
 
 fn limit(name: &str, per: Per, quota: u32, burst: u32) -> LimitOptions {
     LimitOptions {
@@ -26,11 +26,11 @@ fn limit(name: &str, per: Per, quota: u32, burst: u32) -> LimitOptions {
 
 fn options(limits: impl IntoIterator<Item = LimitOptions>) -> LimitsOptions {
     let operations = ["createOrder", "listOrders"].map(str::to_owned).to_vec();
-    LimitsOptions { limits: limits.into_iter().collect(), operations }
+    LimitsOptions { limits: limits.into_iter().collect(), operations, shared: false }
 }
 
 fn build(limits: impl IntoIterator<Item = LimitOptions>) -> Limits {
-    Limits::build(&options(limits), None, SEED).unwrap()
+    Limits::build(&options(limits), None, &SEED).unwrap()
 }
 
 /// All limits of the first operation.
@@ -133,7 +133,7 @@ fn limits_apply_where_they_say() {
 #[test]
 fn limits_that_cannot_be_are_refused_with_the_reason() {
     let fault = |limits: Vec<LimitOptions>| {
-        Limits::build(&options(limits), None, SEED).unwrap_err().to_string()
+        Limits::build(&options(limits), None, &SEED).unwrap_err().to_string()
     };
     let twice = fault(vec![limit("a", Per::Ip, 1, 1), limit("a", Per::Caller, 1, 1)]);
     assert!(twice.contains("`a`"), "{twice}");
@@ -159,7 +159,7 @@ fn a_reload_gives_nobody_a_fresh_quota() {
         LimitOptions { operations: vec!["createOrder".to_owned()], ..limit("b", Per::Ip, 60, 2) };
     let reordered =
         options([limit("new", Per::Caller, 60, 2), narrower, limit("a", Per::Caller, 60, 2)]);
-    let second = Limits::build(&reordered, Some(&first), [9; 4]).unwrap();
+    let second = Limits::build(&reordered, Some(&first), &[9; 16]).unwrap();
     let refused = refused(check(&second, 1, 1, 1, 0));
     assert_eq!(second.violated(&refused).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(
@@ -169,7 +169,7 @@ fn a_reload_gives_nobody_a_fresh_quota() {
     );
     // A limit whose figures changed begins anew.
     let changed = options([limit("a", Per::Caller, 60, 3)]);
-    let third = Limits::build(&changed, Some(&second), SEED).unwrap();
+    let third = Limits::build(&changed, Some(&second), &SEED).unwrap();
     assert!(allowed(&check(&third, 1, 1, 1, 0)));
 }
 
@@ -205,7 +205,7 @@ fn threads_take_exactly_the_burst() {
 fn two_generations_in_opposite_order_cannot_lock_each_other() {
     let (a, b) = (limit("a", Per::Caller, 60, 2_000), limit("b", Per::Operation, 60, 3_000));
     let old = build([a.clone(), b.clone()]);
-    let new = Limits::build(&options([b, a]), Some(&old), SEED).unwrap();
+    let new = Limits::build(&options([b, a]), Some(&old), &SEED).unwrap();
     let passed = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for limits in [&old, &new, &old, &new] {

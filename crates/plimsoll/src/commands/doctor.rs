@@ -9,6 +9,7 @@ use http::Method;
 use plimsoll_edge::Listener;
 use plimsoll_manifest::{Manifest, OriginUrl, Overrides, env};
 use plimsoll_store::cluster::{Binaries, BinarySearch};
+use plimsoll_store::{Redis, RedisScript};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use serde_json::json;
@@ -73,6 +74,7 @@ pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
         findings.push(descriptors(&Manifest::default()));
     }
     findings.extend(database(arguments));
+    findings.extend(redis());
     tell(&findings, arguments.output).map_err(Failure::failed)?;
     if findings.iter().any(|finding| finding.state == State::Broken) {
         return Err(Failure::Failed("something would not work; see above".to_owned()));
@@ -100,6 +102,40 @@ fn database(arguments: &Doctor) -> Vec<Finding> {
             }
         })
         .collect()
+}
+
+/// Whether the Redis that the environment names answers.
+fn redis() -> Option<Finding> {
+    const WHAT: &str = "redis";
+    let url = match env::secret("REDIS_URL") {
+        Ok(url) => url?,
+        Err(error) => {
+            return Some(Finding::bad(
+                State::Broken,
+                WHAT,
+                error.to_string(),
+                "mend the environment",
+            ));
+        }
+    };
+    let asked = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(async {
+            let time = RedisScript::new("return redis.call('TIME')");
+            Redis::new(&url)?.run(&time, &[], &[]).await
+        }),
+        Err(error) => {
+            return Some(Finding::bad(State::Broken, WHAT, error.to_string(), "try again"));
+        }
+    };
+    Some(match asked {
+        Ok(_) => Finding::ok(WHAT, "answers; limits are shared between nodes"),
+        Err(error) => Finding::bad(
+            State::Weak,
+            WHAT,
+            format!("{error}; each node counts limits for itself"),
+            "start it, or mend REDIS_URL",
+        ),
+    })
 }
 
 /// Whether a private Postgres could be started.

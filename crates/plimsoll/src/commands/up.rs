@@ -8,8 +8,9 @@ use std::time::Duration;
 use plimsoll_base::{SharedClock, SystemClock};
 use plimsoll_edge::auth::dev_issuer::DevIssuer;
 use plimsoll_edge::{Edge, EdgeOptions, Listener};
-use plimsoll_manifest::{AccessLogFormat, ListenAddr, Manifest, Overrides};
+use plimsoll_manifest::{AccessLogFormat, ListenAddr, Manifest, Overrides, env};
 use plimsoll_snapshot::NodeReport;
+use plimsoll_store::Redis;
 use plimsoll_telemetry::{
     AccessFormat, AccessLog, AccessLogOptions, AccessLogStop, LogFormat, Metrics, MetricsOptions,
 };
@@ -112,6 +113,8 @@ impl Started {
             owned: lock.is_some(),
         })
         .await?;
+        let (caller_key, key_id) = memory.caller_key()?;
+        let limits_shared = redis()?.map(|redis| (redis, key_id));
         let edge = Edge::start(EdgeOptions {
             input: setup.input.clone(),
             listeners,
@@ -120,6 +123,8 @@ impl Started {
             metrics: Arc::clone(&metrics),
             access_log: Some(access_log),
             audit: Some(memory.audit()),
+            caller_key,
+            limits_shared,
             control: Handle::current(),
         });
         let edge = Arc::new(edge.map_err(|error| Failure::Faults(vec![error.to_string()]))?);
@@ -137,6 +142,12 @@ impl Started {
         banner::print(&node);
         Ok(Self { node: Arc::new(node), access_log_stop, ops, clock, lock })
     }
+}
+
+/// The Redis that the environment names, by which nodes share their limits.
+fn redis() -> Result<Option<Redis>, Failure> {
+    let url = env::secret("REDIS_URL").map_err(Failure::failed)?;
+    url.map(|url| Redis::new(&url)).transpose().map_err(Failure::failed)
 }
 
 /// What this node says of itself to the others.
@@ -234,6 +245,8 @@ async fn serve(
     let mut faces = JoinSet::new();
     faces.spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped.clone()));
     faces.spawn(Arc::clone(&node).serve_local(ops_stopped));
+    let edge = Arc::clone(&node.edge);
+    faces.spawn(async move { edge.share_limits().await });
     let stop =
         run_until_stopped(&node, &clock, &mut signals, arguments, source, setup, &mut lock).await;
     node.set_draining();

@@ -8,6 +8,7 @@ use plimsoll_console::{
     Source, UpstreamRow,
 };
 use plimsoll_edge::Config;
+use plimsoll_edge::limit::sharing::Sharing;
 use plimsoll_manifest::{Limit, LimitUnits, Manifest};
 use plimsoll_snapshot::Security;
 use plimsoll_telemetry::Metrics;
@@ -126,12 +127,21 @@ impl Source for Node {
             }
         }
         reasons.extend(self.memory_reasons());
+        reasons.extend(sharing_reason(&self.edge.sharing()));
         Readiness { ready: !draining && !keys_missing, draining, reasons }
     }
 
     fn notices(&self) -> Vec<Notice> {
         let config = self.edge.config();
         let mut notices = self.refusals();
+        if self.edge.sharing() == (Sharing::Shared { apart: true }) {
+            notices.push(Notice {
+                level: NoticeLevel::Warning,
+                title: "Some nodes count limits apart".to_owned(),
+                why: "Another node uses this Redis with another key-encrypting key.".to_owned(),
+                next: "Give all nodes the same PLIMSOLL_KEK_FILE.".to_owned(),
+            });
+        }
         notices.extend(weaknesses(&config));
         notices
     }
@@ -190,6 +200,16 @@ impl Source for Node {
         }
         rows
     }
+}
+
+/// Each node counts for itself where it should not. An edge serves all the same.
+fn sharing_reason(sharing: &Sharing) -> Option<Reason> {
+    let Sharing::Lost { why } = sharing else { return None };
+    Some(Reason {
+        code: "limits_not_shared".to_owned(),
+        why: format!("Limits are not shared with other nodes: {why}."),
+        next: "Requests go on, each node by its own count, until Redis is back.".to_owned(),
+    })
 }
 
 impl Node {

@@ -130,7 +130,7 @@ fn a_used_up_limit_is_429_with_fields_that_say_when() {
 
 #[test]
 fn limits_by_caller_tell_callers_apart() {
-    let scene = Scene::shop(
+    let scene = Scene::shop_on_one_node(
         "[[limit]]\nname = \"per-caller\"\nper = \"caller\"\nquota = 1\nwindow = \"60s\"\n",
     );
     let alice = scene.bearer("");
@@ -150,7 +150,7 @@ fn limits_by_caller_tell_callers_apart() {
 
 #[test]
 fn tokens_that_were_never_seen_are_limited_by_address_before_a_signature_is_checked() {
-    let scene = Scene::shop("[auth.unverified_per_ip]\nquota = 2\nwindow = \"60s\"\n");
+    let scene = Scene::shop_on_one_node("[auth.unverified_per_ip]\nquota = 2\nwindow = \"60s\"\n");
     let other = TestIssuer::new("key-1").unwrap();
     let good = scene.bearer("");
     assert_eq!(scene.ask("GET", "/profile", &[("authorization", &good)]).status, 200);

@@ -49,7 +49,7 @@ fn silence_is_504_at_the_first_byte_deadline_and_slowness_at_the_total() {
 
 #[test]
 fn a_full_pool_is_503() {
-    let scene = Scene::open(
+    let scene = Scene::open_on_one_node(
         "",
         "[service.timeouts]\nconnect = \"300ms\"\n[service.pool]\nconnections_max = 1\n",
         "",

@@ -25,6 +25,8 @@ mod reload;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
+mod shared_limits;
+#[cfg(test)]
 mod slow;
 #[cfg(test)]
 mod smuggling;

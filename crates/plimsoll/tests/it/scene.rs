@@ -78,12 +78,26 @@ impl Scene {
         Self::start(|origin| shop_manifest(origin, more))
     }
 
+    /// The same for a test that counts exactly: nodes that share a limit may pass a little more.
+    pub(crate) fn shop_on_one_node(more: &str) -> Self {
+        Self::start_with(true, |origin| shop_manifest(origin, more))
+    }
+
+    /// A backend without a contract, behind one process that the test looks into.
+    pub(crate) fn open_on_one_node(edge: &str, service: &str, more: &str) -> Self {
+        Self::start_with(true, |origin| open_manifest(origin, edge, service, more))
+    }
+
     /// A backend without a contract.
     pub(crate) fn open(edge: &str, service: &str, more: &str) -> Self {
         Self::start(|origin| open_manifest(origin, edge, service, more))
     }
 
     pub(crate) fn start(manifest: impl FnOnce(&str) -> String) -> Self {
+        Self::start_with(false, manifest)
+    }
+
+    fn start_with(one_node: bool, manifest: impl FnOnce(&str) -> String) -> Self {
         let origin = Origin::start().unwrap();
         let issuer = TestIssuer::new("key-1").unwrap();
         let edge = Plimsoll::start(&PlimsollOptions {
@@ -92,6 +106,7 @@ impl Scene {
                 ("openapi.json".into(), CONTRACT.into()),
                 ("jwks.json".into(), issuer.jwks().into_bytes()),
             ],
+            one_node,
             ..PlimsollOptions::default()
         })
         .unwrap();

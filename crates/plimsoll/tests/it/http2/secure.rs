@@ -29,7 +29,7 @@ fn replace(folder: &Path, name: &str, text: &str) {
 
 #[tokio::test]
 async fn a_new_certificate_greets_new_connections_and_old_ones_go_on() {
-    let scene = TlsScene::start("", "");
+    let scene = TlsScene::on_one_node();
     let (old, new) = (&scene.certified, Certified::new());
     let both = [old, &new];
     let mut kept = Client::secure(scene.addr(), client_config(&[old], &[b"h2"])).await;

@@ -87,7 +87,7 @@ fn ten_thousand_idle_connections_are_held_while_others_are_served() {
     if count < WANTED {
         println!("NOT {WANTED}: the hard limit on open files allows {count} connections only");
     }
-    let scene = Scene::open("", "", "");
+    let scene = Scene::open_on_one_node("", "", "");
     for _ in 0..50 {
         ask(&mut scene.client(), "warm");
     }
@@ -128,7 +128,7 @@ fn ten_thousand_idle_connections_are_held_while_others_are_served() {
 
 #[test]
 fn one_connection_too_many_is_closed_at_once_and_the_rest_go_on() {
-    let scene = Scene::open("connections_max = 12", "", "");
+    let scene = Scene::open_on_one_node("connections_max = 12", "", "");
     let mut held: Vec<RawClient> = (0..12).map(|_| scene.client()).collect();
     for client in &mut held {
         ask(client, "held");

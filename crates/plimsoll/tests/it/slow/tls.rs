@@ -83,6 +83,15 @@ pub(crate) struct TlsScene {
 
 impl TlsScene {
     pub(crate) fn start(edge: &str, more: &str) -> Self {
+        Self::start_with(false, edge, more)
+    }
+
+    /// One process, whose files the test changes.
+    pub(crate) fn on_one_node() -> Self {
+        Self::start_with(true, "", "")
+    }
+
+    fn start_with(one_node: bool, edge: &str, more: &str) -> Self {
         let (origin, certified) = (Origin::start().unwrap(), Certified::new());
         let edge = format!(
             "{edge}\n[edge.tls]\ncertificate_file = \"edge.pem\"\nkey_file = \"edge.key\"\n"
@@ -93,6 +102,7 @@ impl TlsScene {
                 ("edge.pem".into(), certified.certificate_pem.clone().into_bytes()),
                 ("edge.key".into(), certified.key_pem.clone().into_bytes()),
             ],
+            one_node,
             ..PlimsollOptions::default()
         })
         .unwrap();

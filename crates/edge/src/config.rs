@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri};
 use plimsoll_contracts as contracts;
 use plimsoll_http_kit::client::ClientRules;
 use plimsoll_http_kit::forwarded::TrustedProxies;
@@ -30,6 +30,10 @@ const HEAD_SLACK: usize = 4 * 1024;
 
 /// The name of the limit on tokens that must be verified, in problems and figures.
 pub(crate) const UNVERIFIED_LIMIT: &str = "unverified-tokens";
+
+/// Header fields in which API keys come by custom, and how many more contracts may name.
+const API_KEY_FIELDS: [&str; 2] = ["x-api-key", "api-key"];
+const API_KEY_FIELDS_MAX: usize = 16;
 
 /// Addresses that this limit tracks apart.
 const UNVERIFIED_KEYS_MAX: u32 = 100_000;
@@ -159,6 +163,8 @@ pub struct Config {
     pub(crate) revocation_staleness_max: Duration,
     pub(crate) forward_principal: ForwardPrincipal,
     pub(crate) client_rules: ClientRules,
+    /// The header fields in which API keys come, by custom and by the contracts.
+    pub(crate) api_key_fields: Vec<HeaderName>,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     documents: Vec<Document>,
     upstream_tls: UpstreamTls,
@@ -219,6 +225,7 @@ impl Config {
             revocation_staleness_max: manifest.auth.revocation_staleness_max.0,
             forward_principal: manifest.auth.forward_principal,
             client_rules: ClientRules::new(&manifest.client.headers),
+            api_key_fields: api_key_fields(&input.routes),
             tls,
             documents: documents(&input.routes),
             upstream_tls,
@@ -381,6 +388,25 @@ fn unverified(rate: &Rate) -> LimitsOptions {
         keys_max: UNVERIFIED_KEYS_MAX,
     };
     LimitsOptions { limits: vec![limit], ..LimitsOptions::default() }
+}
+
+/// What API keys usually come in, and what the contracts' `apiKey` schemes name.
+fn api_key_fields(routes: &Routes) -> Vec<HeaderName> {
+    let mut fields = API_KEY_FIELDS.map(HeaderName::from_static).to_vec();
+    let documents = routes.services.iter().filter_map(|service| service.document.as_deref());
+    let schemes = documents
+        .filter_map(|document| document.pointer("/components/securitySchemes")?.as_object())
+        .flat_map(serde_json::Map::values);
+    for scheme in schemes.filter(|scheme| scheme["type"] == "apiKey" && scheme["in"] == "header") {
+        let name = scheme["name"].as_str().unwrap_or_default();
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) if fields.len() < API_KEY_FIELDS_MAX && !fields.contains(&name) => {
+                fields.push(name);
+            }
+            _ => {}
+        }
+    }
+    fields
 }
 
 /// `/openapi.json` and `/openapi/{service}.json`, once a service has a contract.

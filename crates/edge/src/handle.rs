@@ -293,6 +293,9 @@ impl Edge {
         set(Gauge::UpstreamConnectionsOpen, upstream as u64);
         let keys: usize = config.limits.stats().iter().map(|limit| limit.keys).sum();
         set(Gauge::LimitKeys, keys as u64);
+        for (policy, many) in config.limits.take_folded() {
+            self.metrics.count_many(Counter::LimitKeyFolded { policy }, many);
+        }
         set(Gauge::LimitsShared, u64::from(matches!(self.sharing(), Sharing::Shared { .. })));
         set(Gauge::TokenCacheEntries, config.auth.as_ref().map_or(0, |a| a.cached_tokens()) as u64);
         set(Gauge::Ready, u64::from(self.is_serving()));

@@ -198,6 +198,15 @@ impl Limits {
         swept
     }
 
+    /// By limit, how many requests were charged to a shared bucket since this was last asked.
+    pub(crate) fn take_folded(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.policies.iter().filter_map(|policy| {
+            let folded = policy.state.folded.load(Ordering::Relaxed);
+            let told = policy.state.folded_told.swap(folded, Ordering::Relaxed);
+            (folded > told).then(|| (&*policy.name, folded - told))
+        })
+    }
+
     /// The figures of every limit. Locks each shard for a moment.
     #[must_use]
     pub fn stats(&self) -> Vec<PolicyStats> {

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) store: Store,
     pub(super) refused: AtomicU64,
     pub(super) folded: AtomicU64,
+    /// How many of those have been told to the metrics.
+    pub(super) folded_told: AtomicU64,
     /// What the limit is known by to nodes that share it.
     pub(super) shared_id: u64,
     made_from: LimitOptions,
@@ -64,6 +66,7 @@ impl Policy {
                 shared_id: sharing.0.limit(&described(options)),
                 refused: AtomicU64::new(0),
                 folded: AtomicU64::new(0),
+                folded_told: AtomicU64::new(0),
                 made_from: options.clone(),
             }),
         };

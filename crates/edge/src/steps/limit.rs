@@ -13,9 +13,6 @@ use crate::limit::{Decision, PolicySet};
 use crate::steps::authenticate::Credentials;
 use crate::steps::route::Route;
 
-/// Header fields in which API keys come.
-const API_KEY_FIELDS: [&str; 2] = ["x-api-key", "api-key"];
-
 /// The limits by address. A token that must be verified is charged to its address apart: one
 /// verification costs more than all the rest of a request.
 pub(crate) fn by_ip(
@@ -70,11 +67,11 @@ fn caller(config: &Config, exchange: &Exchange, headers: &HeaderMap) -> u64 {
         return verified.caller().low64();
     }
     let hasher = config.limits.hasher();
-    let named = [header::AUTHORIZATION.as_str(), header::COOKIE.as_str()];
+    let named = [header::AUTHORIZATION, header::COOKIE];
     let presented: SmallVec<[&[u8]; 4]> = named
         .iter()
-        .chain(&API_KEY_FIELDS)
-        .flat_map(|name| headers.get_all(*name))
+        .chain(&config.api_key_fields)
+        .flat_map(|name| headers.get_all(name))
         .map(http::HeaderValue::as_bytes)
         .collect();
     if presented.is_empty() {

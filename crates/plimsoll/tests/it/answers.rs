@@ -1,9 +1,10 @@
 //! What a client is answered: by the service when all is well, by the edge when it is not.
 
-use plimsoll_testkit::{Claims, TestIssuer, expected_body};
+use plimsoll_testkit::{Claims, Origin, Plimsoll, PlimsollOptions, TestIssuer, expected_body};
 use serde_json::json;
 
-use crate::scene::{AUDIENCE, ISSUER, Scene, claims, problem};
+use crate::bodies::tools::{SECOND, eventually};
+use crate::scene::{AUDIENCE, CONTRACT, ISSUER, Scene, claims, problem};
 
 #[test]
 fn a_good_token_reaches_the_service_with_what_the_edge_vouches_for() {
@@ -126,6 +127,47 @@ fn a_used_up_limit_is_429_with_fields_that_say_when() {
     // Whoever shows a token that was verified is no longer counted by address.
     let bearer = scene.bearer("");
     problem(&client.get("/profile", &[("authorization", &bearer)]).unwrap(), 429, "PLM-EDGE-0301");
+}
+
+#[test]
+fn a_key_in_the_field_that_the_contract_names_tells_callers_apart() {
+    let origin = Origin::start().unwrap();
+    let contract = CONTRACT.replace(
+        "\"securitySchemes\": {",
+        "\"securitySchemes\": { \"key\": { \"type\": \"apiKey\", \"in\": \"header\", \
+         \"name\": \"Shop-Key\" },",
+    );
+    let edge = Plimsoll::start(&PlimsollOptions {
+        manifest: Some(format!(
+            "[[service]]\nname = \"shop\"\ncontract = \"openapi.json\"\nurls = [\"{}\"]\n\
+             [[limit]]\nname = \"per-caller\"\nper = \"caller\"\nquota = 1\nwindow = \"60s\"\n",
+            origin.url()
+        )),
+        files: vec![("openapi.json".into(), contract.into())],
+        one_node: true,
+        ..PlimsollOptions::default()
+    });
+    let edge = edge.unwrap();
+    let mut client = edge.client().unwrap();
+    let mut ask = |key| client.get("/feed", &[("shop-key", key)]).unwrap().status;
+    assert_eq!([ask("a"), ask("b"), ask("a")], [200, 200, 429]);
+}
+
+#[test]
+fn callers_that_a_limit_has_no_room_for_are_counted() {
+    let scene = Scene::open_on_one_node(
+        "",
+        "",
+        "[[limit]]\nname = \"narrow\"\nper = \"caller\"\nquota = 100\nwindow = \"1h\"\n\
+         keys_max = 100\n",
+    );
+    let mut client = scene.client();
+    for caller in 0..150 {
+        let caller = format!("key-{caller}");
+        assert_eq!(client.get("/x", &[("authorization", &caller)]).unwrap().status, 200);
+    }
+    let folded = "plimsoll_limit_keys_folded_total{policy=\"narrow\"}";
+    eventually("the metric moves", 3 * SECOND, || scene.edge.metric(folded).unwrap() == Some(50.0));
 }
 
 #[test]

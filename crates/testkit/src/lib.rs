@@ -13,6 +13,7 @@
 //! - [`TestIssuer`]: tokens and key sets, good and bad.
 //! - [`ClusterProcess`]: a private cluster in a process of its own, to be killed.
 //! - [`database`]: a real Postgres database for each test, in milliseconds.
+//! - [`Relay`]: a connection between a process and what it depends on, to be cut and mended.
 //!
 //! It is a development dependency only, and nothing in it is meant to be fast, except the two
 //! programs of the benchmarks.
@@ -30,6 +31,7 @@ mod origin;
 mod origin_process;
 mod ports;
 mod process;
+mod relay;
 mod runner;
 mod script;
 mod seed;
@@ -45,6 +47,7 @@ pub use origin::{ID_HEADER, Origin, OriginOptions, SCRIPT_HEADER};
 pub use origin_process::{OriginProcess, OriginProcessOptions};
 pub use ports::{free_addr, free_port, loopback_listener};
 pub use process::ProcessFacts;
+pub use relay::Relay;
 pub use runner::{Plimsoll, PlimsollOptions};
 pub use script::{Answer, ContinuePolicy, Cut, Framing, KeepAlive, Script};
 pub use tokens::{Claims, TestIssuer};

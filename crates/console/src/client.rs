@@ -11,7 +11,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
-use crate::local::Place;
+use crate::local::OPS_SOCKET;
+use crate::socket::Place;
 
 /// The most of an answer that is kept in memory, bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -92,7 +93,7 @@ async fn send(
     body: Option<&Value>,
 ) -> Result<http::Response<Incoming>, AskError> {
     let not_running = |source| AskError::NotRunning { path: data_dir.to_owned(), source };
-    let place = Place::of(data_dir).map_err(not_running)?;
+    let place = Place::of(data_dir, OPS_SOCKET).map_err(not_running)?;
     let stream = place.connect().await.map_err(not_running)?;
     let broken = |error: &dyn std::fmt::Display| AskError::Broken(error.to_string());
     let handshake = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await;

@@ -18,6 +18,7 @@ mod otlp;
 mod page;
 mod problem;
 mod server;
+mod socket;
 mod view;
 
 pub use api::{NodeAnswer, NodesAnswer, Rooms, RoomsCell, report_json};

@@ -47,6 +47,8 @@ pub struct MemoryRow {
     pub known_ago_ms: Option<u64>,
     /// Every node heard of in the last day.
     pub nodes: Vec<NodeAnswer>,
+    /// How long ago the database said so, milliseconds; none before the first time.
+    pub nodes_ago_ms: Option<u64>,
     /// The ledger.
     pub ledger: LedgerRow,
 }

@@ -4,9 +4,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use plimsoll_base::{Clock, Deadline};
 use plimsoll_manifest::env;
 use rustix::fs::FlockOperation;
+
+/// How long the process that has the directory may take to be gone: the kernel frees the lock of a
+/// killed one a little after its death.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+const LOCK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why the data directory cannot be had. Each says the command that mends it.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +94,19 @@ impl DataDir {
         }
     }
 
+    /// The same as [`DataDir::lock`], with patience for a process that was just killed.
+    pub(crate) fn lock_soon(&self, clock: &dyn Clock) -> Result<DataDirLock, DataDirError> {
+        let deadline = Deadline::after(clock.now(), LOCK_WAIT);
+        loop {
+            match self.lock() {
+                Err(DataDirError::InUse { .. }) if !deadline.left(clock.now()).is_zero() => {
+                    std::thread::sleep(LOCK_AGAIN);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Makes sure that no other process serves from here (flock(2)).
     pub(crate) fn lock(&self) -> Result<DataDirLock, DataDirError> {
         let unreachable = |source| DataDirError::Unreachable { path: self.path.clone(), source };
@@ -114,6 +134,8 @@ impl DataDir {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_base::SystemClock;
+
     use super::*;
 
     #[test]
@@ -128,6 +150,24 @@ mod tests {
         assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
         drop(held);
         assert!(directory.lock().is_ok());
+    }
+
+    #[test]
+    fn a_process_on_its_way_out_is_waited_for_and_one_that_stays_is_not_for_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(Some(folder.path())).unwrap();
+        let held = directory.lock().unwrap();
+        let leaving = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(held);
+        });
+        let clock = SystemClock::new();
+        let held = directory.lock_soon(&clock).unwrap();
+        leaving.join().unwrap();
+        let begun = clock.now();
+        assert!(matches!(directory.lock_soon(&clock), Err(DataDirError::InUse { .. })));
+        assert!(clock.now().since(begun) >= LOCK_WAIT);
+        drop(held);
     }
 
     #[test]

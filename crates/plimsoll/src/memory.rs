@@ -15,7 +15,7 @@ use std::time::Duration;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_console::{NodeAnswer, Rooms, RoomsCell, VerifiedRow};
 use plimsoll_edge::{AuditSink, Edge};
-use plimsoll_ledger::{Fact, Ledger, SealerState, Spool, SpoolFigures};
+use plimsoll_ledger::{Fact, Importer, Ledger, SealerState, Spool, SpoolFigures};
 use plimsoll_manifest::env::{self, Secret};
 use plimsoll_protection::{Keyring, KeyringOptions};
 use plimsoll_snapshot::{Contact, Dynamic, Followed, NodeReport, Saved};
@@ -38,12 +38,12 @@ const CLOSE_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Memory {
     shared: Arc<Shared>,
     followed: watch::Receiver<Followed>,
-    dynamic: watch::Receiver<Arc<Dynamic>>,
     stop: watch::Sender<bool>,
     /// Whether the data directory is ours alone; a successor waits for it.
     owned: watch::Sender<bool>,
     report: watch::Sender<NodeReport>,
     edge: OnceLock<Arc<Edge>>,
+    waiting: Mutex<Option<Waiting>>,
     audit: AuditSink,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -60,12 +60,20 @@ pub(crate) struct Shared {
     rooms: RoomsCell,
     opening: Mutex<Opening>,
     sealer: OnceLock<watch::Receiver<SealerState>>,
-    nodes: Mutex<Vec<NodeAnswer>>,
+    /// With when the database said so.
+    nodes: Mutex<Option<(Nanos, Vec<NodeAnswer>)>>,
     verified: Mutex<Option<VerifiedRow>>,
     entries: Entries,
     spool: Spool,
     node: String,
     outside: Outside,
+}
+
+/// What waits for the edge that obeys: nothing is followed before.
+struct Waiting {
+    importer: Importer,
+    said: watch::Sender<Followed>,
+    last: Dynamic,
 }
 
 /// The database that the environment names.
@@ -159,42 +167,37 @@ impl Memory {
         }
         let last = last.unwrap_or_default();
         let (said, followed) = watch::channel(Followed::from_disk(last.epoch()));
-        let (changed, dynamic) = watch::channel(Arc::new(last));
-        let memory = Self {
+        Ok(Self {
             edge: OnceLock::new(),
+            waiting: Mutex::new(Some(Waiting { importer, said, last })),
             audit: AuditSink::new(shared.spool.clone(), Arc::clone(&shared.keyring)),
             shared,
             followed,
-            dynamic,
             stop: watch::channel(false).0,
             owned: watch::channel(options.owned).0,
             report: watch::channel(options.report).0,
             tasks: Mutex::new(JoinSet::new()),
-        };
-        memory.spawn(Arc::clone(&memory.shared).work(opening::Work {
-            importer,
-            said,
-            dynamic: changed,
-            owned: memory.owned.subscribe(),
-            stop: memory.stop.subscribe(),
-            report: memory.report.subscribe(),
-        }));
-        Ok(memory)
+        })
     }
 
-    /// From now on the edge obeys what changes.
+    /// From now on the edge obeys what is known, and what changes.
     pub(crate) fn lead(&self, edge: &Arc<Edge>) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Waiting { importer, said, last }) = waiting else { return };
         self.shared.entries.push(self.shared.clock.unix_ms(), self.started());
         edge.follow_revocations();
         let _led_before = self.edge.set(Arc::clone(edge)).is_err();
-        let mut obeyed = Obeyed {
-            dynamic: self.dynamic.clone(),
-            followed: self.followed.clone(),
-            clock: Arc::clone(&self.shared.clock),
+        let obeyed = Obeyed::new(Arc::clone(edge), Arc::clone(&self.shared.clock), last);
+        let obeyed = Arc::new(obeyed);
+        self.spawn(Arc::clone(&obeyed).keep(self.followed.clone(), self.stop.subscribe()));
+        self.spawn(Arc::clone(&self.shared).work(opening::Work {
+            importer,
+            said,
+            obeyed,
+            owned: self.owned.subscribe(),
             stop: self.stop.subscribe(),
-        };
-        obeyed.apply(edge);
-        self.spawn(obeyed.keep(Arc::clone(edge)));
+            report: self.report.subscribe(),
+        }));
     }
 
     fn started(&self) -> Fact {

@@ -78,6 +78,13 @@ impl Dynamic {
         self.epoch = self.epoch.max(epoch);
     }
 
+    /// Drops the items that have expired at `now_unix_s`; true when there were any.
+    pub fn expire(&mut self, now_unix_s: u64) -> bool {
+        let before = self.items.len();
+        self.items.retain(|_, item| item.expires_unix_s.is_none_or(|expires| expires > now_unix_s));
+        self.items.len() < before
+    }
+
     /// The items of a room that count at `now_unix_s`, in the order of their keys.
     pub fn of_room<'d>(
         &'d self,
@@ -158,6 +165,16 @@ mod tests {
         assert_eq!(dynamic.of_room("identity", 99).count(), 1);
         assert_eq!(dynamic.of_room("identity", 100).count(), 0);
         assert_eq!(dynamic.of_room("ident", 0).count(), 0);
+    }
+
+    #[test]
+    fn what_has_expired_is_dropped_and_the_epoch_stays() {
+        let mut mortal = item("m", 1, Some(1));
+        mortal.expires_unix_s = Some(100);
+        let mut dynamic = Dynamic::whole(2, vec![mortal, item("a", 2, Some(1))]);
+        assert!(!dynamic.expire(99));
+        assert!(dynamic.expire(100) && !dynamic.expire(100));
+        assert_eq!((dynamic.len(), dynamic.epoch()), (1, 2));
     }
 
     #[test]

@@ -20,6 +20,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a lost database is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
+/// How often what has expired is dropped: no epoch says that it has.
+const EXPIRE_EVERY: Duration = Duration::from_secs(30);
+
 /// The longest a look may take before the database counts as gone.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
@@ -73,7 +76,8 @@ impl Followed {
 }
 
 /// Keeps a node up to date until `stop` says so or is gone. `apply` gets every new state, at once
-/// and in order; `state` says where we stand.
+/// and in order. When it returns, the state must be obeyed: only then is the epoch written back,
+/// and only then does `state` say that it is known.
 pub async fn follow(
     following: Following,
     mut dynamic: Dynamic,
@@ -122,6 +126,8 @@ async fn session(
     // Kept on disk even where it says nothing yet: it shows that this node has run before.
     let mut applied = true;
     *dynamic = whole;
+    dynamic.expire(clock.unix_seconds());
+    let mut expired_at = asked;
     let mut reported: Option<Nanos> = None;
     let mut known_at = asked;
     loop {
@@ -147,6 +153,12 @@ async fn session(
         let _woken_or_not = tokio::time::timeout(POLL, listener.recv()).await.is_ok();
         known_at = clock.now();
         applied = within(refresh(pool, dynamic)).await?;
+        if known_at.since(expired_at) >= EXPIRE_EVERY {
+            expired_at = known_at;
+            if dynamic.expire(clock.unix_seconds()) && !applied {
+                take(following, dynamic, apply);
+            }
+        }
     }
 }
 

@@ -32,4 +32,4 @@ pub use revocations::{REVOCATIONS_ROOM, Revocation, RevocationKey, RevocationKey
 pub use routes::{
     ApiVersion, Audit, Cost, OperationRoute, ROUTES_FORMAT, Routes, Security, ServiceRoutes,
 };
-pub use store::{Change, NodeReport, NodeRow, PublishError, ROOM, nodes, publish, sweep};
+pub use store::{Change, NodeReport, NodeRow, PublishError, ROOM, held, nodes, publish, sweep};

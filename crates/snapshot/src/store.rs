@@ -95,6 +95,35 @@ pub async fn publish(
     Ok(u64::try_from(epoch).unwrap_or(0))
 }
 
+/// One item as it is; none where it is not there or has expired. From now on nobody else publishes
+/// until the caller's transaction ends, so that what is published next can build on it.
+///
+/// # Errors
+/// What the database says.
+pub async fn held(
+    connection: &mut PgConnection,
+    room: &str,
+    key: &str,
+) -> Result<Option<Item>, sqlx::Error> {
+    sqlx::query!("select epoch from snapshot.epoch for update").fetch_one(&mut *connection).await?;
+    let row = sqlx::query!(
+        "select epoch, body, extract(epoch from expires_at)::bigint as expires \
+         from snapshot.items where room = $1 and key = $2 and body is not null \
+           and (expires_at is null or expires_at > now())",
+        room,
+        key,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Item {
+        room: room.to_owned(),
+        key: key.to_owned(),
+        epoch: unsigned(row.epoch),
+        body: row.body,
+        expires_unix_s: row.expires.map(unsigned),
+    }))
+}
+
 fn check(changes: &[Change]) -> Result<(), PublishError> {
     if changes.len() > CHANGES_MAX {
         return Err(PublishError::Bound(format!(

@@ -11,7 +11,8 @@ mod keeper;
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +95,20 @@ impl Database {
         Ok(Self::over(name, cluster, Arc::new(held)))
     }
 
+    /// The same for a test that has no runtime and only wants it for processes.
+    ///
+    /// # Panics
+    /// As [`Database::new`].
+    #[expect(clippy::panic, reason = "a test cannot go on without its database")]
+    #[must_use]
+    pub fn for_processes(rooms: &[Room]) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(Self::new(rooms)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     fn over(name: String, cluster: RunningCluster, held: Arc<File>) -> Self {
         let pool = |role| lazy(cluster.connect_options(role, &name));
         Self {
@@ -116,6 +131,19 @@ impl Database {
     #[must_use]
     pub fn connect_options(&self, role: &str) -> PgConnectOptions {
         self.cluster.connect_options(role, &self.name)
+    }
+
+    /// The socket of its server.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        let options = self.cluster.connect_options(RUNTIME_ROLE, &self.name);
+        options.get_socket().map(|folder| folder.join(".s.PGSQL.5432")).unwrap_or_default()
+    }
+
+    /// The URL of this database for `role`, by way of a relay to [`Database::socket`].
+    #[must_use]
+    pub fn url_by(&self, role: &str, relay: SocketAddr) -> String {
+        format!("postgresql://{role}@{relay}/{}?sslmode=disable", self.name)
     }
 
     /// The URL of this database for `role`, as `DATABASE_URL` would hold it.

@@ -15,6 +15,7 @@
 //! - [`SharedState`], [`RedisServer`], [`Balancer`]: what several nodes share, and what stands in
 //!   front of them.
 //! - [`database`]: a real Postgres database for each test, in milliseconds.
+//! - [`Relay`]: a connection between a process and what it depends on, to be cut and mended.
 //!
 //! It is a development dependency only, and nothing in it is meant to be fast, except the two
 //! programs of the benchmarks.
@@ -35,6 +36,7 @@ mod origin_process;
 mod ports;
 mod process;
 mod redis;
+mod relay;
 mod runner;
 mod script;
 mod seed;
@@ -53,6 +55,7 @@ pub use origin_process::{OriginProcess, OriginProcessOptions};
 pub use ports::{free_addr, free_port, loopback_listener};
 pub use process::ProcessFacts;
 pub use redis::RedisServer;
+pub use relay::Relay;
 pub use runner::{Plimsoll, PlimsollOptions};
 pub use script::{Answer, ContinuePolicy, Cut, Framing, KeepAlive, Script};
 pub use tokens::{Claims, TestIssuer};

@@ -10,6 +10,8 @@ use crate::view::View;
 
 /// Nodes on the page; the rest stand in the JSON.
 const NODES_SHOWN_MAX: usize = 50;
+/// They are listed every two seconds.
+const NODES_STALE_AFTER_MS: u64 = 6_000;
 
 pub(crate) fn nodes(view: &View) -> Markup {
     let Some(memory) = &view.memory else { return html! {} };
@@ -19,6 +21,9 @@ pub(crate) fn nodes(view: &View) -> Markup {
     html! {
         section #nodes aria-label="Nodes" {
             (section_head("Nodes", &says, Some("/nodes.csv".into())))
+            @if let Some(ago) = stale(memory) {
+                p.near { "Listed " (span(ago / 1_000)) " ago; what the other nodes have done since is not known." }
+            }
             @if memory.nodes.is_empty() {
                 p.empty { "No node has been heard of: the database was not reached yet." }
             } @else {
@@ -66,6 +71,11 @@ fn row(node: &NodeAnswer) -> Markup {
             }
         }
     }
+}
+
+/// How old the list is, where it is older than it should be, milliseconds.
+fn stale(memory: &MemoryRow) -> Option<u64> {
+    memory.nodes_ago_ms.filter(|ago| *ago >= NODES_STALE_AFTER_MS)
 }
 
 fn known(memory: &MemoryRow) -> String {

@@ -51,8 +51,11 @@ pub(crate) fn run(arguments: &Up) -> Result<(), Failure> {
         .load(data_dir.path(), &overrides(arguments))
         .map_err(|faults| Failure::Faults(lines(&faults)))?;
     let sockets = inherited::sockets().map_err(Failure::Unavailable)?;
-    let lock =
-        if sockets.is_empty() { Some(data_dir.lock()?) } else { data_dir.lock_when_free()? };
+    let lock = if sockets.is_empty() {
+        Some(data_dir.lock_soon(&SystemClock::new())?)
+    } else {
+        data_dir.lock_when_free()?
+    };
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("control")

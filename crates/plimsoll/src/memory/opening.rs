@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::following::Obeyed;
 use super::{Opening, Shared, checkpoints};
 use crate::exit::Failure;
 
@@ -29,7 +30,7 @@ pub(crate) fn rooms() -> Vec<Room> {
 pub(super) struct Work {
     pub(super) importer: Importer,
     pub(super) said: watch::Sender<Followed>,
-    pub(super) dynamic: watch::Sender<Arc<Dynamic>>,
+    pub(super) obeyed: Arc<Obeyed>,
     pub(super) owned: watch::Receiver<bool>,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) report: watch::Receiver<NodeReport>,
@@ -112,11 +113,9 @@ impl Shared {
             clock: Arc::clone(&self.clock),
             saved: self.saved.clone(),
         };
-        let start = Dynamic::clone(&work.dynamic.borrow());
-        let dynamic = work.dynamic;
-        let apply = move |changed: &Arc<Dynamic>| {
-            dynamic.send_replace(Arc::clone(changed));
-        };
+        let start = Dynamic::clone(&work.obeyed.dynamic());
+        let obeyed = work.obeyed;
+        let apply = move |changed: &Arc<Dynamic>| obeyed.obey(changed);
         tasks.spawn(follow(following, start, apply, work.said, work.stop.clone()));
         tasks.spawn(Arc::clone(self).note_migrations(store.migrated(), work.stop.clone()));
         tasks.spawn(Arc::clone(self).append_entries(pool.clone(), work.stop.clone()));

@@ -4,7 +4,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use plimsoll_console::{LedgerRow, MemoryRow, NodesAnswer, VerifiedRow};
+use plimsoll_base::Nanos;
+use plimsoll_console::{LedgerRow, MemoryRow, NodeAnswer, NodesAnswer, VerifiedRow};
 use plimsoll_ledger::{SealerState, VerifyOptions, verify};
 use plimsoll_snapshot::nodes;
 use plimsoll_store::PgPool;
@@ -26,8 +27,9 @@ const FAULTS_SHOWN_MAX: usize = 10;
 impl Memory {
     /// What the console shows.
     pub(crate) fn shown(&self) -> MemoryRow {
-        let standing = self.standing(self.shared.clock.now());
-        let nodes = self.shared.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = self.shared.clock.now();
+        let standing = self.standing(now);
+        let (nodes, nodes_ago) = self.shared.listed(now);
         let verified = self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sealer = self.shared.sealer.get().map(|state| state.borrow().clone());
         let (sealed, checkpointed) = match &sealer {
@@ -38,10 +40,9 @@ impl Memory {
         MemoryRow {
             database_down: standing.database_down,
             epoch: standing.epoch,
-            known_ago_ms: standing
-                .known_ago
-                .map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+            known_ago_ms: standing.known_ago.map(ms),
             nodes,
+            nodes_ago_ms: nodes_ago.map(ms),
             ledger: LedgerRow {
                 sealed,
                 checkpointed,
@@ -51,6 +52,10 @@ impl Memory {
             },
         }
     }
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn in_words(state: Option<&SealerState>) -> String {
@@ -67,6 +72,19 @@ fn in_words(state: Option<&SealerState>) -> String {
 }
 
 impl Shared {
+    /// The nodes as they were last listed, with the age of that. What was ago then is longer ago
+    /// now.
+    fn listed(&self, now: Nanos) -> (Vec<NodeAnswer>, Option<Duration>) {
+        let listed = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some((at, mut nodes)) = listed else { return (Vec::new(), None) };
+        let ago = now.since(at);
+        for node in &mut nodes {
+            node.applied_ago_ms = node.applied_ago_ms.saturating_add(ms(ago));
+            node.seen_ago_ms = node.seen_ago_ms.saturating_add(ms(ago));
+        }
+        (nodes, Some(ago))
+    }
+
     /// Keeps the list of nodes fresh.
     pub(super) async fn look_at_nodes(
         self: Arc<Self>,
@@ -76,8 +94,8 @@ impl Shared {
         loop {
             match nodes(&pool).await {
                 Ok((epoch, rows)) => {
-                    *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) =
-                        NodesAnswer::new(epoch, rows).nodes;
+                    let listed = (self.clock.now(), NodesAnswer::new(epoch, rows).nodes);
+                    *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) = Some(listed);
                 }
                 Err(error) => tracing::debug!(%error, "the nodes cannot be listed"),
             }

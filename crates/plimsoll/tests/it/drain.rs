@@ -9,6 +9,7 @@ use plimsoll_testkit::load::{self, LoadPlan};
 use plimsoll_testkit::{Origin, Plimsoll, PlimsollOptions, Script};
 use rustix::process::Signal;
 
+use crate::memory::{command, json, soon};
 use crate::scene::{Scene, open_manifest};
 
 const HANDOVERS: usize = 5;
@@ -79,6 +80,33 @@ fn a_successor_on_the_same_sockets_takes_over_without_a_client_noticing() {
 fn the_same_judge_sees_a_process_that_is_killed_instead() {
     let verdict = hand_over(Going::Killed, 2);
     assert!(!verdict.failed.is_empty(), "a kill must show: {verdict}");
+}
+
+#[test]
+fn the_command_line_reaches_somebody_before_while_and_after_one_takes_over() {
+    let origin = Origin::start().unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut running = successor(&socket, &origin, data_dir.path());
+    let nodes = || command(data_dir.path(), &["nodes"]);
+    for going in [Going::Drained, Going::Killed, Going::Drained] {
+        soon(|| nodes().status.success().then_some(()));
+        let next = successor(&socket, &origin, data_dir.path());
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(nodes().status.success(), "the one that has the database answers");
+        match going {
+            Going::Drained => {
+                running.signal(Signal::TERM).unwrap();
+                let status = running.wait(Duration::from_secs(20)).unwrap();
+                assert!(status.is_some_and(|s| s.success()), "{}", running.stderr());
+            }
+            Going::Killed => running.kill().unwrap(),
+        }
+        running = next;
+    }
+    soon(|| nodes().status.success().then_some(()));
+    let answer = json(data_dir.path(), &["nodes"]);
+    assert!(answer["nodes"].as_array().is_some_and(|nodes| !nodes.is_empty()), "{answer}");
 }
 
 #[test]

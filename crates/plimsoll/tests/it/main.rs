@@ -21,6 +21,8 @@ mod http2;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod scene;

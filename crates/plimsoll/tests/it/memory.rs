@@ -1,6 +1,7 @@
 //! What outlives the process: the database that nobody installed, revocations that every request
 //! obeys, the ledger, and an edge that serves without its database.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -102,6 +103,27 @@ fn a_revoked_subject_is_refused_within_a_second_and_what_comes_after_is_good() {
     let text = entries[0].to_string();
     assert!(!text.contains("alice") && !text.contains("stolen"), "{text}");
     assert_eq!(entries[0]["has_personal"], true);
+}
+
+#[test]
+fn ops_sock_is_its_owners_alone_and_the_ledger_says_who_came_over_it() {
+    let scene = Scene::shop("");
+    let data_dir = scene.edge.data_dir();
+    let mode = std::fs::symlink_metadata(data_dir.join("ops.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    said(data_dir, &["revoke", "--sub", "alice"]);
+    let uid = rustix::process::geteuid().as_raw();
+    let by = |actor: &str| {
+        let page = json(data_dir, &["ledger", "tail", "--actor", actor]);
+        page["entries"].as_array().unwrap().clone()
+    };
+    let entries = by(&format!("local:{uid}"));
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(
+        (&entries[0]["action"], &entries[0]["actor_kind"]),
+        (&"token.revoke".into(), &"operator".into())
+    );
+    assert_eq!(by(&format!("local:{}", uid + 1)), [] as [Value; 0]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use plimsoll_base::{Clock as _, SystemClock};
+use plimsoll_base::{Clock as _, ManualClock, SharedClock, SystemClock};
 use plimsoll_snapshot::{
     Change, Contact, Dynamic, Followed, Following, Item, NodeReport, PublishError, ROOM, Saved,
     follow, nodes, publish, sweep,
@@ -37,6 +37,10 @@ struct Node {
 }
 
 fn node(database: &Database, name: &str) -> Node {
+    node_with(database, name, SystemClock::shared())
+}
+
+fn node_with(database: &Database, name: &str, clock: SharedClock) -> Node {
     let folder = tempfile::tempdir().unwrap();
     let saved = Saved::at(folder.path());
     let report = NodeReport {
@@ -52,12 +56,8 @@ fn node(database: &Database, name: &str) -> Node {
     let (stop, stopped) = watch::channel(false);
     let (said, state) = watch::channel(Followed::from_disk(0));
     let applied: Arc<Mutex<Vec<Arc<Dynamic>>>> = Arc::default();
-    let following = Following {
-        pool: database.runtime.clone(),
-        node: report,
-        clock: SystemClock::shared(),
-        saved: saved.clone(),
-    };
+    let following =
+        Following { pool: database.runtime.clone(), node: report, clock, saved: saved.clone() };
     let take = Arc::clone(&applied);
     let apply = move |dynamic: &Arc<Dynamic>| take.lock().unwrap().push(Arc::clone(dynamic));
     let start = saved.read().unwrap().unwrap_or_default();
@@ -197,4 +197,78 @@ async fn what_expired_long_ago_is_swept() {
         .await
         .unwrap();
     assert_eq!(left, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_expires_is_dropped_although_no_epoch_says_so() {
+    let database = Database::new(&[ROOM]).await;
+    let now = SystemClock::new().unix_seconds();
+    let clock = Arc::new(ManualClock::at_unix_ms(now * 1_000));
+    let mut one = node_with(&database, "a", Arc::clone(&clock) as SharedClock);
+    let mut mortal = change("mortal", Some(1));
+    mortal.expires_unix_s = Some(now + 3_600);
+    let epoch = put(&database, &[mortal, change("other", Some(1))]).await;
+    one.reaches(epoch).await;
+    assert_eq!(one.applied.lock().unwrap().last().unwrap().len(), 2);
+    clock.advance(Duration::from_secs(3_601));
+    let dropped = async {
+        while one.applied.lock().unwrap().last().unwrap().len() == 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), dropped).await.unwrap();
+    assert_eq!(one.keys(), ["other"]);
+    let saved = one.saved.read().unwrap().unwrap();
+    assert_eq!((saved.len(), saved.epoch()), (1, epoch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_is_written_back_only_once_it_is_obeyed() {
+    let database = Database::new(&[ROOM]).await;
+    let report = NodeReport {
+        id: Uuid::now_v7(),
+        name: "slow".to_owned(),
+        roles: "all".to_owned(),
+        version: "0.1.0".to_owned(),
+        manifest_hash: "h".to_owned(),
+        started_unix_ms: 1_000,
+    };
+    let (_report, node) = watch::channel(report);
+    let (_stop, stopped) = watch::channel(false);
+    let (said, mut state) = watch::channel(Followed::from_disk(0));
+    let folder = tempfile::tempdir().unwrap();
+    let following = Following {
+        pool: database.runtime.clone(),
+        node,
+        clock: SystemClock::shared(),
+        saved: Saved::at(folder.path()),
+    };
+    let (begun, obeying) = std::sync::mpsc::channel::<u64>();
+    let (go, may) = std::sync::mpsc::channel::<()>();
+    let may = Mutex::new(may);
+    let apply = move |dynamic: &Arc<Dynamic>| {
+        begun.send(dynamic.epoch()).unwrap();
+        tokio::task::block_in_place(|| may.lock().unwrap().recv().unwrap());
+    };
+    background(follow(following, Dynamic::default(), apply, said, stopped));
+    assert_eq!(obeying.recv().unwrap(), 0);
+    go.send(()).unwrap();
+    state.wait_for(|state| state.contact == Contact::Known).await.unwrap();
+    let epoch = put(&database, &[change("x", Some(1))]).await;
+    assert_eq!(obeying.recv().unwrap(), epoch);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (_, rows) = nodes(&database.runtime).await.unwrap();
+    assert_eq!((rows[0].epoch, state.borrow().epoch), (0, 0), "it is not obeyed yet");
+    go.send(()).unwrap();
+    state.wait_for(|state| state.epoch == epoch).await.unwrap();
+    assert_eq!(nodes(&database.runtime).await.unwrap().1[0].epoch, epoch);
+}
+
+#[tokio::test]
+async fn migrations_are_harmless_and_a_second_run_applies_nothing() {
+    assert_eq!(plimsoll_store::lint::lint(&ROOM), []);
+    let database = Database::new(&[ROOM]).await;
+    let role = Some(plimsoll_store::RUNTIME_ROLE);
+    let again = plimsoll_store::migrate(&database.owner, &[ROOM], role).await.unwrap();
+    assert!(!again.any(), "{again:?}");
 }

@@ -1,0 +1,4 @@
+//! Revoking against a real Postgres.
+
+#[cfg(test)]
+mod revoking;

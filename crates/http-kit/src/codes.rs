@@ -164,6 +164,9 @@ codes! {
     /// Which tokens were revoked of late is not known, and the operation insists on knowing.
     RevocationsUnknown = "0215", SERVICE_UNAVAILABLE, "Revocations not known",
         "Which tokens were revoked of late is not known here at the moment; ask again.";
+    /// The token is bound to a key of its holder, and the edge checks no proof of it.
+    TokenBound = "0216", UNAUTHORIZED, "Key-bound access token",
+        "The access token is bound to a key of its holder (cnf); only plain ones are taken.";
 
     // 03xx: limits.
 

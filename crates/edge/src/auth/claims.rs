@@ -51,6 +51,12 @@ impl ClaimRules {
             return Err(Refusal::NotYetValid);
         }
         self.judge_audience(object)?;
+        // Whoever stole such a token has not stolen the key: taken as a plain bearer token, it
+        // would be worth to the thief what its issuer meant to make it not worth (RFC 9449 §7.2,
+        // RFC 8705 §3). Whatever `cnf` holds, nothing here can check it.
+        if object.get("cnf").is_some() {
+            return Err(Refusal::Bound);
+        }
         let subject = name(object, "sub")?.ok_or(Refusal::ClaimMissing("sub"))?;
         let token_id = name(object, "jti")?;
         let (tenant, scopes) = (self.tenant(object)?, self.scopes(object)?);
@@ -210,6 +216,25 @@ mod tests {
         for bad in ["1", "{\"shop\":1}", "[\"shop\",1]", "[[\"shop\"]]", "true"] {
             assert_eq!(aud(bad), Some(Refusal::Claim("aud")), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
+        for cnf in [
+            r#"{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}"#,
+            r#"{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}"#,
+            r#"{"jwk":{"kty":"OKP"}}"#,
+            r#"{"kid":"k"}"#,
+            "{}",
+            "[]",
+            "\"\"",
+            "false",
+        ] {
+            let change = format!("{{\"cnf\":{cnf}}}");
+            assert_eq!(judged(&change).err(), Some(Refusal::Bound), "{cnf}");
+        }
+        let expired = format!("{{\"cnf\":{{}},\"exp\":{}}}", NOW - 60);
+        assert_eq!(judged(&expired).err(), Some(Refusal::Expired), "a new one may be had");
     }
 
     #[test]

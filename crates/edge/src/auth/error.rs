@@ -33,6 +33,8 @@ pub enum Refusal {
     NotYetValid,
     /// `aud` does not name this edge.
     Audience,
+    /// It is bound to a key by `cnf` (RFC 7800), and that its sender holds the key is not checked.
+    Bound,
     /// The issuer publishes no key that could have signed it.
     UnknownKey,
     /// More than one key of the issuer could have signed it; it has to name one.
@@ -61,6 +63,9 @@ impl Refusal {
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",
             Self::Audience => "the token was issued for another audience",
+            Self::Bound => {
+                "the token is bound to a key (cnf), and no proof of that key is taken here"
+            }
             Self::UnknownKey => "the issuer publishes no key that the token names",
             Self::AmbiguousKey => "the token does not say which key of the issuer signed it",
             Self::KeyMismatch => "the key that the token names is not for its algorithm",
@@ -127,6 +132,7 @@ impl AuthError {
                 Refusal::NotYetValid => Code::TokenNotYetValid,
                 Refusal::Issuer => Code::TokenIssuer,
                 Refusal::Audience => Code::TokenAudience,
+                Refusal::Bound => Code::TokenBound,
                 Refusal::Algorithm | Refusal::KeyMismatch => Code::TokenAlgorithm,
                 Refusal::Signature => Code::TokenSignature,
                 Refusal::UnknownKey | Refusal::AmbiguousKey => Code::TokenKey,
@@ -156,7 +162,7 @@ impl AuthError {
                 Refusal::Algorithm | Refusal::KeyMismatch => AuthOutcome::WrongAlgorithm,
                 Refusal::Signature => AuthOutcome::BadSignature,
                 Refusal::UnknownKey | Refusal::AmbiguousKey => AuthOutcome::UnknownKey,
-                Refusal::Type | Refusal::Critical => AuthOutcome::Refused,
+                Refusal::Type | Refusal::Critical | Refusal::Bound => AuthOutcome::Refused,
                 Refusal::TooLarge
                 | Refusal::NotAJwt
                 | Refusal::Duplicate

@@ -57,6 +57,14 @@ fn a_bad_token_is_refused_with_the_reason_and_never_reaches_the_service() {
         ("PLM-EDGE-0208", other.mint(&claims()).unwrap()),
         ("PLM-EDGE-0209", unknown.mint(&claims()).unwrap()),
         ("PLM-EDGE-0202", "not-a-token".to_owned()),
+        ("PLM-EDGE-0216", {
+            let bound = json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" });
+            scene.issuer.mint(&claims().with("cnf", bound)).unwrap()
+        }),
+        ("PLM-EDGE-0216", {
+            let bound = json!({ "x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2" });
+            scene.issuer.mint(&claims().with("cnf", bound)).unwrap()
+        }),
     ];
     for (code, token) in cases {
         let bearer = format!("Bearer {token}");

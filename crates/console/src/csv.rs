@@ -2,6 +2,7 @@
 
 use plimsoll_telemetry::Figures;
 
+use crate::api::EntryRow;
 use crate::view::View;
 
 /// A table that can be had as CSV.
@@ -191,6 +192,31 @@ fn nodes(view: &View) -> String {
             .text(&row.manifest_hash)
             .text(if row.manifest_differs { "true" } else { "false" })
             .end();
+    }
+    lines.text
+}
+
+/// Entries of the ledger.
+pub(crate) fn entries(rows: &[EntryRow]) -> String {
+    let mut lines = Lines::with_head(&[
+        "id",
+        "at_unix_ms",
+        "position",
+        "action",
+        "outcome",
+        "actor_kind",
+        "actor",
+        "subject",
+        "change_id",
+        "has_personal",
+        "detail",
+    ]);
+    for row in rows {
+        lines.text(&row.id).number(row.at_unix_ms).maybe(row.position).text(&row.action);
+        lines.text(&row.outcome).text(&row.actor_kind);
+        lines.text(row.actor.as_deref().unwrap_or_default()).text(&row.subject);
+        lines.text(row.change_id.as_deref().unwrap_or_default()).number(row.has_personal);
+        lines.text(&row.detail.to_string()).end();
     }
     lines.text
 }

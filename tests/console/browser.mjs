@@ -182,6 +182,50 @@ async function readable(browser, name, options) {
   await close();
 }
 
+// The ledger's page is still: no script, nothing that moves.
+async function ledger(browser, name, options) {
+  section(`the ledger, ${name}`);
+  const { page, seen, response, close } = await open(browser, options, "/ledger");
+  check("it answers", response.status() === 200, response.status());
+  const { brief, rules } = await barriers(page);
+  check(`axe finds none in ${rules} rules that apply`, brief.length === 0 && rules > 15, brief);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  check("the page does not scroll sideways", wide <= options.viewport.width, wide);
+  const elsewhere = seen.asked.filter((url) => new URL(url).origin !== ops);
+  check("every request is to the ops listener", elsewhere.length === 0, elsewhere);
+  check("no complaint in its console", seen.complaints.length === 0, seen.complaints);
+  await close();
+}
+
+// A reader narrows it by action and time, and takes the table and the JSON with the same narrowing.
+async function ledgerNarrowed(browser) {
+  section("the ledger, narrowed");
+  const { page, close } = await open(browser, {}, "/ledger");
+  await page.selectOption("select[name=action]", "plimsoll.start");
+  await page.fill("input[name=from]", "2020-01-02T03:04");
+  await page.keyboard.press("Tab");
+  await page.click("form button");
+  await page.waitForURL(/action=plimsoll\.start/);
+  const actions = await text(page, "table.entries td:nth-child(3)");
+  check("only that action is left", actions.length > 0
+    && actions.every((action) => action === "plimsoll.start"), actions);
+  const says = (await text(page, ".says"))[0] ?? "";
+  check("it says of which time", says.includes("from 2020-01-02 03:04:00 UTC on"), says);
+  for (const [name, kind] of [["CSV", "text/csv"], ["This page as JSON", "application/json"]]) {
+    const href = await page.getByText(name, { exact: true }).getAttribute("href");
+    const answer = await page.request.get(ops + href);
+    const body = await answer.text();
+    check(`${name} keeps what was asked`, answer.status() === 200
+      && answer.headers()["content-type"].startsWith(kind) && href.includes("from_unix_ms=")
+      && body.includes("plimsoll.start") && !body.includes("operator.act"), href);
+  }
+  await page.goto(`${ops}/ledger?from=yesterday`);
+  const refused = await barriers(page);
+  check("a refusal is a page without barriers", refused.brief.length === 0
+    && (await page.content()).includes("PLM-OPS-0003"), refused.brief);
+  await close();
+}
+
 async function withoutScript(browser) {
   section("without script");
   const { page, close } = await open(browser, { javaScriptEnabled: false });
@@ -247,6 +291,10 @@ try {
     await readable(browser, "light", { viewport: WIDE, colorScheme: "light" });
     await readable(browser, "dark", { viewport: WIDE, colorScheme: "dark" });
     await readable(browser, "390 px wide", { viewport: NARROW });
+    await ledger(browser, "light", { viewport: WIDE, colorScheme: "light" });
+    await ledger(browser, "dark", { viewport: WIDE, colorScheme: "dark" });
+    await ledger(browser, "390 px wide", { viewport: NARROW });
+    await ledgerNarrowed(browser);
     await withoutScript(browser);
     await strangers(browser);
     await controls(browser);

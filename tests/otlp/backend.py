@@ -4,6 +4,7 @@ makes any, is said by the standard variables alone: `backend.py PORT`."""
 import http.server
 import json
 import sys
+import time
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -13,6 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind
 
 AUTHORS = 20
+SLOW_SECONDS = 1.5
 provider = TracerProvider()
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 trace.set_tracer_provider(provider)
@@ -45,6 +47,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         ) as span:
             if path == "/feed":
                 feed()
+            if path == "/slow":
+                time.sleep(SLOW_SECONDS)
             context = span.get_span_context()
             body = json.dumps({
                 "traceparent": self.headers.get("traceparent"),

@@ -1,10 +1,13 @@
 """An OTLP receiver that reads strictly: bodies must parse by OpenTelemetry's own messages, hold no
 field those do not know, and say what the protocol asks of them."""
 
+import base64
 import gzip
 import http.server
+import json
 import threading
 
+from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -30,6 +33,17 @@ def unknown_fields(message):
             for inner in [value] if isinstance(value, Message) else value:
                 found += unknown_fields(inner)
     return found
+
+
+def from_json(text):
+    """OTLP's JSON: as protocol buffers have it, but ids are in hexadecimal digits."""
+    said = json.loads(text)
+    for resource_spans in said["resourceSpans"]:
+        for scope_spans in resource_spans["scopeSpans"]:
+            for span in scope_spans["spans"]:
+                for key in {"traceId", "spanId", "parentSpanId"} & span.keys():
+                    span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
+    return ParseDict(said, ExportTraceServiceRequest())
 
 
 def value(any_value):
@@ -61,9 +75,11 @@ class Span:
 
 
 class Receiver:
-    """Listens on a free port; a context manager. `refuse` answers come first."""
+    """Listens on a free port; a context manager. `refuse` answers come first; `others` are the
+    scopes of further senders that are waited for, in JSON or not."""
 
-    def __init__(self, refuse=()):
+    def __init__(self, refuse=(), others=()):
+        self.scopes = {"plimsoll", *others}
         self.faults = []
         self.spans = []
         self.metrics = []  # (metric, resource), newest last
@@ -105,8 +121,12 @@ class Receiver:
             self.refused += 1
             return self._refuse.pop(0)
         try:
-            if headers["Content-Type"] != "application/x-protobuf":
-                raise ValueError(f"Content-Type {headers['Content-Type']}")
+            kind = headers["Content-Type"]
+            if kind == "application/json" and len(self.scopes) > 1:
+                self.traces(from_json(body))
+                return 200, b"{}", {}
+            if kind != "application/x-protobuf":
+                raise ValueError(f"Content-Type {kind}")
             if headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             request, response = MESSAGES[path]
@@ -123,8 +143,8 @@ class Receiver:
         for resource_spans in message.resource_spans:
             resource = attributes(resource_spans.resource.attributes)
             for scope_spans in resource_spans.scope_spans:
-                if scope_spans.scope.name != "plimsoll":
-                    raise ValueError("no scope")
+                if scope_spans.scope.name not in self.scopes:
+                    raise ValueError(f"the scope {scope_spans.scope.name!r}")
                 for span in scope_spans.spans:
                     if len(span.trace_id) != 16 or len(span.span_id) != 8:
                         raise ValueError("an id has the wrong length")
@@ -158,6 +178,11 @@ def check(metric):
         seen.add(labels)
         if kind != "gauge" and not 0 < point.start_time_unix_nano <= point.time_unix_nano:
             raise ValueError(f"{metric.name} begins after it ends")
+        for exemplar in point.exemplars if kind == "histogram" else []:
+            if len(exemplar.trace_id) != 16 or len(exemplar.span_id) != 8:
+                raise ValueError(f"{metric.name} has an exemplar of no trace")
+            if exemplar.time_unix_nano > point.time_unix_nano:
+                raise ValueError(f"{metric.name} has an exemplar from later")
         if kind == "histogram" and point.bucket_counts:
             if len(point.bucket_counts) != len(point.explicit_bounds) + 1:
                 raise ValueError(f"{metric.name} has counts that do not fit its bounds")

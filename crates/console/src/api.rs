@@ -21,8 +21,8 @@ use crate::http::Console;
 use crate::problem::{OpsCode, Problem};
 
 pub use ledger::report_json;
-pub(crate) use ledger::{EntryRow, LedgerAsked};
-pub use nodes::{NodeAnswer, NodesAnswer};
+pub(crate) use ledger::{EntryRow, Found, LedgerAsked};
+pub use nodes::{NodeAnswer, NodesAnswer, nodes_differ};
 
 /// What the operator JSON answers from.
 #[derive(Clone, Debug)]
@@ -76,6 +76,7 @@ pub(crate) fn questions() -> Router<Console> {
         .route("/api/v1/database", get(database::facts))
         .route("/api/v1/ledger", get(ledger::tail))
         .route("/ledger", get(ledger::show))
+        .route("/ledger.csv", get(ledger::table))
         .route("/api/v1/ledger/verify", get(ledger::verify))
         .route("/api/v1/ledger/export", get(ledger::export))
 }

@@ -1,7 +1,9 @@
 //! Every table of the page as CSV (RFC 4180).
 
 use plimsoll_telemetry::Figures;
+use plimsoll_telemetry::ingest::{OperationCalls, RepeatedStatement, StatementFigures};
 
+use crate::api::EntryRow;
 use crate::view::View;
 
 /// A table that can be had as CSV.
@@ -195,6 +197,31 @@ fn nodes(view: &View) -> String {
     lines.text
 }
 
+/// Entries of the ledger.
+pub(crate) fn entries(rows: &[EntryRow]) -> String {
+    let mut lines = Lines::with_head(&[
+        "id",
+        "at_unix_ms",
+        "position",
+        "action",
+        "outcome",
+        "actor_kind",
+        "actor",
+        "subject",
+        "change_id",
+        "has_personal",
+        "detail",
+    ]);
+    for row in rows {
+        lines.text(&row.id).number(row.at_unix_ms).maybe(row.position).text(&row.action);
+        lines.text(&row.outcome).text(&row.actor_kind);
+        lines.text(row.actor.as_deref().unwrap_or_default()).text(&row.subject);
+        lines.text(row.change_id.as_deref().unwrap_or_default()).number(row.has_personal);
+        lines.text(&row.detail.to_string()).end();
+    }
+    lines.text
+}
+
 fn upstreams(view: &View) -> String {
     let mut lines = Lines::with_head(&[
         "service",
@@ -270,17 +297,12 @@ fn database_calls(view: &View) -> String {
         "repeated_request_share",
     ]);
     for row in &view.ingest.operations {
-        let mut statements = row.slowest.iter().map(Some).collect::<Vec<_>>();
-        if statements.is_empty() {
-            statements.push(None);
-        }
-        for one in statements {
-            let repeated = one.and_then(|one| {
-                row.repeated.iter().find(|repeated| repeated.statement == one.statement)
-            });
+        for (one, repeated) in statements(row) {
+            let statement = one.map(|one| &one.statement);
+            let statement = statement.or(repeated.map(|one| &one.statement));
             lines.text(&row.service).text(&row.operation).number(row.requests);
             lines.number(row.calls_per_request);
-            lines.text(one.map_or("", |one| &*one.statement)).maybe(one.map(|one| one.calls));
+            lines.text(statement.map_or("", |text| text)).maybe(one.map(|one| one.calls));
             lines.maybe(one.map(|one| one.p50_seconds)).maybe(one.map(|one| one.p95_seconds));
             lines.maybe(one.map(|one| one.total_seconds));
             lines.maybe(repeated.map(|one| one.median_calls));
@@ -289,6 +311,22 @@ fn database_calls(view: &View) -> String {
         }
     }
     lines.text
+}
+
+type Statement<'v> = (Option<&'v StatementFigures>, Option<&'v RepeatedStatement>);
+
+/// The slowest statements and those made over and over, each once; one without either.
+fn statements(row: &OperationCalls) -> Vec<Statement<'_>> {
+    let repeated = |text: &str| row.repeated.iter().find(|one| *one.statement == *text);
+    let mut all: Vec<Statement<'_>> =
+        row.slowest.iter().map(|one| (Some(one), repeated(&one.statement))).collect();
+    let slow = |text: &str| row.slowest.iter().any(|one| *one.statement == *text);
+    let rest = row.repeated.iter().filter(|one| !slow(&one.statement));
+    all.extend(rest.map(|one| (None, Some(one))));
+    if all.is_empty() {
+        all.push((None, None));
+    }
+    all
 }
 
 fn cold_starts(view: &View) -> String {
@@ -317,6 +355,42 @@ mod tests {
         lines.text("=1+1").text("a,\"b\"\n").text("plain").maybe(None::<u8>).end();
         let expected = "a,b,c,d\r\n\"'=1+1\",\"a,\"\"b\"\"\n\",plain,\r\n";
         assert_eq!(lines.text, expected);
+    }
+
+    #[test]
+    fn a_statement_made_over_and_over_is_there_though_others_are_slower() {
+        let slow = StatementFigures {
+            statement: "slow".into(),
+            calls: 1,
+            requests: 1,
+            p50_seconds: 1.0,
+            p95_seconds: 1.0,
+            total_seconds: 1.0,
+        };
+        let again = |text: &str| RepeatedStatement {
+            statement: text.into(),
+            median_calls: 9,
+            p95_calls: 9,
+            request_share: 1.0,
+            first_seen_unix_ms: 0,
+        };
+        let mut row = OperationCalls {
+            service: "shop".into(),
+            operation: "getOrder".into(),
+            requests: 1,
+            calls: 1,
+            calls_per_request: 1.0,
+            total_seconds: 1.0,
+            repeated: vec![again("quick"), again("slow")],
+            statements_seen: 2,
+            slowest: vec![slow],
+        };
+        let told = statements(&row);
+        assert_eq!(told.len(), 2);
+        assert!(told[0].0.is_some() && told[0].1.is_some(), "slow and repeated: one line");
+        assert!(told[1].0.is_none() && told[1].1.is_some_and(|one| &*one.statement == "quick"));
+        (row.repeated, row.slowest) = (vec![], vec![]);
+        assert_eq!(statements(&row).len(), 1, "an operation without calls has its line");
     }
 
     #[test]

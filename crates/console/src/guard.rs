@@ -108,8 +108,9 @@ fn check<B>(bound: SocketAddr, request: &http::Request<B>) -> Result<(), Problem
         if !health {
             return Err(Problem::new(
                 OpsCode::HealthOnly,
-                "The ops listener is bound off loopback, so it serves /healthz and /readyz only. \
-                 Bind it to 127.0.0.1 and reach it through a tunnel.",
+                "The ops listener is bound off loopback, so it serves /healthz and /readyz, and \
+                 with an ingest token /otlp and /api/v1/ledger/entries. Bind it to 127.0.0.1 and \
+                 reach the rest through a tunnel.",
             ));
         }
     } else if !names_loopback(bound, request) {

@@ -1,4 +1,5 @@
-//! The routes of the ops listener. Every one but `/otlp` is a question.
+//! The routes of the ops listener. Every one is a question, but `/otlp` and where the team's own
+//! backend appends to the ledger.
 
 use std::sync::Arc;
 
@@ -116,7 +117,8 @@ pub(crate) fn asked(given: Given) -> Result<(Asked, bool), Problem> {
     Ok((asked, json))
 }
 
-fn refusal(parameter: &str, expected: &str) -> Problem {
+/// A parameter with a value that means nothing.
+pub(crate) fn refusal(parameter: &str, expected: &str) -> Problem {
     Problem::new(OpsCode::BadQuery, format!("`{parameter}` must be {expected}."))
         .with("parameter", json!(parameter))
 }
@@ -137,7 +139,11 @@ async fn table(
 ) -> Result<Response, Problem> {
     let Some(table) = csv::Table::by_file(&file) else { return Err(nothing().await) };
     let (asked, _) = asked(given)?;
-    let text = csv::write(table, &console.view(asked));
+    Ok(csv_answer(&file, csv::write(table, &console.view(asked))))
+}
+
+/// A table as a file.
+pub(crate) fn csv_answer(file: &str, text: String) -> Response {
     let disposition = format!("inline; filename=\"plimsoll-{file}\"");
     let mut response = text.into_response();
     let headers = response.headers_mut();
@@ -146,7 +152,7 @@ async fn table(
     if let Ok(disposition) = HeaderValue::from_str(&disposition) {
         headers.insert(CONTENT_DISPOSITION, disposition);
     }
-    Ok(response)
+    response
 }
 
 async fn metrics(State(console): State<Console>) -> Response {
@@ -185,6 +191,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 pub(crate) async fn nothing() -> Problem {
     Problem::new(
         OpsCode::NotFound,
-        "The ops listener has /, /live, /metrics, /healthz, /readyz, /otlp and the tables as CSV.",
+        "The ops listener has /, /ledger, the tables as CSV, /live, /metrics, /healthz, /readyz, \
+         /otlp and /api/v1.",
     )
 }

@@ -1,8 +1,8 @@
 //! The ops listener: one page of live figures for the people who run the node, the same as JSON and
 //! CSV, `/metrics`, `/healthz`, `/readyz`.
 //!
-//! Nothing here changes anything: there is no route that takes more than a question, but `/otlp`,
-//! which takes telemetry. It knows the edge only through [`Source`], and it is served on loopback,
+//! Nothing here changes anything: every route takes a question, but `/otlp`, which takes telemetry,
+//! and the ledger's append for the team's own backend. It knows the edge only through [`Source`], and it is served on loopback,
 //! to requests that name loopback; bound elsewhere it answers `/healthz` and `/readyz`, takes
 //! `/otlp` from whoever holds the ingest token, and nothing more, until there is a sign-in.
 
@@ -21,7 +21,7 @@ mod server;
 mod socket;
 mod view;
 
-pub use api::{NodeAnswer, NodesAnswer, Rooms, RoomsCell, report_json};
+pub use api::{NodeAnswer, NodesAnswer, Rooms, RoomsCell, nodes_differ, report_json};
 pub use local::{OPS_SOCKET, serve_local};
 pub use model::{
     LedgerRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason,

@@ -1,8 +1,8 @@
 //! Every error of the ops listener: RFC 9457 with a stable code.
 
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
 macro_rules! codes {
@@ -80,6 +80,41 @@ impl Problem {
     }
 }
 
+impl Problem {
+    pub(crate) fn code(&self) -> OpsCode {
+        self.code
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The same as a page: for people, where they came by a link or a form.
+    pub(crate) fn into_page(self, page: String) -> Response {
+        let mut response = (self.code.status(), Html(page)).into_response();
+        self.code.add_fields(response.headers_mut());
+        response
+    }
+}
+
+impl OpsCode {
+    /// The fields that go with it.
+    fn add_fields(self, headers: &mut HeaderMap) {
+        match self {
+            OpsCode::MethodNotAllowed => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            OpsCode::TokenNeeded => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            OpsCode::LiveBusy | OpsCode::NotReady | OpsCode::NoDatabase => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            _ => {}
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let code = self.code.as_str();
@@ -96,18 +131,7 @@ impl IntoResponse for Problem {
         let mut response = (self.code.status(), body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        match self.code {
-            OpsCode::MethodNotAllowed => {
-                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            }
-            OpsCode::TokenNeeded => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            OpsCode::LiveBusy | OpsCode::NotReady | OpsCode::NoDatabase => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-            }
-            _ => {}
-        }
+        self.code.add_fields(headers);
         response
     }
 }

@@ -10,7 +10,8 @@ use plimsoll_telemetry::{DeviceModelFigures, Figures, PlatformFigures, Second};
 use serde::Serialize;
 
 use crate::model::{
-    LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, RouteRow, Source, UpstreamRow,
+    LedgerRow, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, RouteRow, Source,
+    UpstreamRow,
 };
 
 /// Windows that can be asked for, in seconds.
@@ -133,7 +134,9 @@ impl View {
             },
         ];
         loads.extend(source.loads());
+        let memory = source.memory();
         let mut notices = source.notices();
+        notices.extend(memory.as_ref().and_then(|memory| broken_ledger(&memory.ledger)));
         notices.extend(own_notices(overview.series_folded, overview.access_log_dropped));
         notices.sort_by_key(|notice| notice.level);
         let mut device_models = overview.by_device_model;
@@ -162,7 +165,7 @@ impl View {
             device_models,
             upstreams: source.upstreams(),
             routes,
-            memory: source.memory(),
+            memory,
             history: overview.history,
             ingest: source.ingest().map(|ingest| ingest.overview()).unwrap_or_default(),
         }
@@ -239,6 +242,20 @@ fn own_notices(folded: u64, dropped: u64) -> impl Iterator<Item = Notice> {
         next: "Give standard output a faster reader, or set telemetry.access_log = \"off\".".into(),
     });
     folded.into_iter().chain(dropped)
+}
+
+/// What is sealed is not what was sealed: for whoever looks at the page, whatever they look for.
+fn broken_ledger(ledger: &LedgerRow) -> Option<Notice> {
+    let verified = ledger.verified.as_ref().filter(|verified| !verified.whole)?;
+    let fault = verified.faults.first().map_or("no fault is named", |fault| fault);
+    Some(Notice {
+        level: NoticeLevel::Critical,
+        title: "The ledger is not whole".into(),
+        why: format!("The last verification found: {fault}."),
+        next: "Run plimsoll ledger verify, keep the database as it is, and follow the runbook \
+               PlimsollLedgerBroken."
+            .into(),
+    })
 }
 
 #[cfg(test)]

@@ -40,12 +40,13 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts the exporter on the control runtime; without an endpoint it only joins traces.
+    /// Starts the exporter on the control runtime, on which it is called; without an endpoint it
+    /// only joins traces. `node` is the id by which `plimsoll nodes` knows this process.
     pub(crate) fn start(
         config: &Config,
         metrics: &Arc<Metrics>,
         clock: &SharedClock,
-        control: &tokio::runtime::Handle,
+        node: uuid::Uuid,
     ) -> Result<Self, Failure> {
         let manifest = config.manifest();
         let environment = environment()?;
@@ -62,11 +63,11 @@ impl Telemetry {
         let exporter = Exporter {
             metrics: Arc::clone(metrics),
             ingest: Some(Arc::clone(&ingest)),
-            export: export(manifest, settings)?,
+            export: export(manifest, settings, node)?,
             clock: Arc::clone(clock),
             names: Arc::clone(&names),
         };
-        let task = control.spawn(exporter.run(stopped));
+        let task = tokio::runtime::Handle::current().spawn(exporter.run(stopped));
         let telemetry = Self {
             ingest,
             ingest_token: ingest_token()?,
@@ -155,7 +156,11 @@ fn ingest_token() -> Result<Option<IngestToken>, Failure> {
     Ok(Some(token))
 }
 
-fn export(manifest: &Manifest, settings: Settings) -> Result<Option<Export>, Failure> {
+fn export(
+    manifest: &Manifest,
+    settings: Settings,
+    node: uuid::Uuid,
+) -> Result<Option<Export>, Failure> {
     let Some(endpoint) = settings.endpoint else { return Ok(None) };
     let otlp = &manifest.telemetry.otlp;
     Ok(Some(Export {
@@ -164,17 +169,16 @@ fn export(manifest: &Manifest, settings: Settings) -> Result<Option<Export>, Fai
         gzip: otlp.compression == OtlpCompression::Gzip,
         timeout: otlp.timeout.0,
         metrics_interval: otlp.metrics_interval.0,
-        resource: resource(settings.resource),
+        resource: resource(settings.resource, node),
         sender: sender()?,
     }))
 }
 
 /// What only the running process knows of itself.
-fn resource(configured: Resource) -> Resource {
-    let instance = uuid::Uuid::new_v4().to_string();
+fn resource(configured: Resource, node: uuid::Uuid) -> Resource {
     let resource = configured
         .with("service.version", env!("CARGO_PKG_VERSION"))
-        .with("service.instance.id", instance);
+        .with("service.instance.id", node.to_string());
     if resource.get("host.name").is_some() {
         return resource;
     }

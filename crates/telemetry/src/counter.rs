@@ -420,6 +420,8 @@ pub enum Gauge {
     Revocations,
     /// Sealed entries of the ledger, on the node that seals.
     LedgerSealed,
+    /// 1 when the ledger is not what was sealed, else 0.
+    LedgerBroken,
     /// Audited calls that wait in the spool.
     AuditSpooled,
     /// Audited calls that left no entry, since the start.
@@ -442,6 +444,7 @@ impl Gauge {
         (Gauge::EpochAge, &names::EPOCH_AGE),
         (Gauge::Revocations, &names::REVOCATIONS),
         (Gauge::LedgerSealed, &names::LEDGER_SEALED),
+        (Gauge::LedgerBroken, &names::LEDGER_BROKEN),
         (Gauge::AuditSpooled, &names::AUDIT_SPOOLED),
         (Gauge::AuditLost, &names::AUDIT_LOST),
     ];

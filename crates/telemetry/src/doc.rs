@@ -16,7 +16,7 @@ Made from `crates/telemetry/src/names.rs`: write with
   and app version; `plimsoll_device_*` by service, operation and device model.
 - **Bound.** Both families together hold at most `telemetry.series_max` label sets (20,000 by
   default). A label set of the first family is about 18 lines of this page, one of the second about
-  4. Beyond seven eighths of the bound a new app version or device model counts as `other` of its
+  13, in nine buckets (0.05 to 5 s and the objective). Beyond seven eighths of the bound a new app version or device model counts as `other` of its
   operation, beyond all of it everything new counts as `other`;
   `plimsoll_metric_series_folded_total` says how often.
 - **Label values a client chose** are trimmed to 64 bytes; what is neither letter, digit, ASCII

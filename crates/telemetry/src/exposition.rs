@@ -87,10 +87,11 @@ pub(crate) fn render(
         of_family.filter_map(|(key, id)| Some((&**key, store.series(*id)?))).collect()
     };
     let (requests, devices) = (of(Family::Requests), of(Family::Devices));
-    // A line is some 150 bytes; a request series has 18 of them.
-    let mut page = Page { text: String::with_capacity(16_384 + requests.len() * 2_700) };
+    // A line is some 150 bytes; a request series has 18 of them, a device's 13.
+    let bytes = 16_384 + requests.len() * 2_700 + devices.len() * 1_950;
+    let mut page = Page { text: String::with_capacity(bytes) };
     request_family(&mut page, &requests, shared);
-    device_family(&mut page, &devices);
+    device_family(&mut page, &devices, shared);
     page.single(&names::OBJECTIVE, metrics.objective().as_secs_f64());
     counters(&mut page, metrics);
     cold_starts(&mut page, metrics);
@@ -145,6 +146,12 @@ fn classes<'k, L: Iterator<Item = (&'k str, &'k str)>>(
     }
 }
 
+/// Boundaries in seconds as `le` has them.
+fn boundaries(ns: &[u64]) -> Vec<String> {
+    let finite = ns.iter().map(|ns| seconds(u128::from(*ns)).to_string());
+    finite.chain(std::iter::once("+Inf".to_owned())).collect()
+}
+
 fn request_family(page: &mut Page, rows: &Rows<'_>, shared: &Shared) {
     classes(page, &names::REQUESTS, rows, request_labels);
     page.head(&names::WITHIN_OBJECTIVE);
@@ -152,8 +159,7 @@ fn request_family(page: &mut Page, rows: &Rows<'_>, shared: &Shared) {
         let name = names::WITHIN_OBJECTIVE.name;
         page.line(name, "", request_labels(key), series.within_objective);
     }
-    let exposed = shared.layout.exposed_ns().iter().map(|ns| seconds(u128::from(*ns)).to_string());
-    let boundaries: Vec<String> = exposed.chain(std::iter::once("+Inf".to_owned())).collect();
+    let boundaries = boundaries(shared.layout.exposed_ns());
     page.head(&names::DURATION);
     for (key, series) in rows {
         let name = names::DURATION.name;
@@ -182,16 +188,23 @@ fn request_family(page: &mut Page, rows: &Rows<'_>, shared: &Shared) {
     }
 }
 
-fn device_family(page: &mut Page, rows: &Rows<'_>) {
+fn device_family(page: &mut Page, rows: &Rows<'_>, shared: &Shared) {
     classes(page, &names::DEVICE_REQUESTS, rows, device_labels);
     page.head(&names::DEVICE_WITHIN_OBJECTIVE);
     for (key, series) in rows {
         let name = names::DEVICE_WITHIN_OBJECTIVE.name;
         page.line(name, "", device_labels(key), series.within_objective);
     }
+    let boundaries = boundaries(&shared.layout.few_ns());
     page.head(&names::DEVICE_DURATION);
     for (key, series) in rows {
         let name = names::DEVICE_DURATION.name;
+        let mut so_far = 0;
+        for (boundary, count) in boundaries.iter().zip(shared.layout.few(&series.exposed)) {
+            so_far += count;
+            let le = std::iter::once(("le", boundary.as_str()));
+            page.line(name, "_bucket", device_labels(key).chain(le), so_far);
+        }
         page.line(name, "_sum", device_labels(key), seconds(series.sum_ns));
         page.line(name, "_count", device_labels(key), series.requests());
     }
@@ -228,8 +241,7 @@ fn counters(page: &mut Page, metrics: &Metrics) {
 fn cold_starts(page: &mut Page, metrics: &Metrics) {
     let name = &names::APP_START_COLD;
     let starts = metrics.app_starts().cumulative();
-    let exposed = starts.bounds_ns.iter().map(|ns| seconds(u128::from(*ns)).to_string());
-    let boundaries: Vec<String> = exposed.chain(std::iter::once("+Inf".to_owned())).collect();
+    let boundaries = boundaries(&starts.bounds_ns);
     page.head(name);
     for row in &starts.rows {
         let labels = || name.labels.iter().copied().zip([&*row.device_model, &*row.app_version]);

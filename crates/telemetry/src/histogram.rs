@@ -21,6 +21,9 @@ const EXPOSED_MS: [u64; 12] = [5, 10, 25, 50, 100, 200, 300, 500, 1_000, 2_000, 
 /// Exposed boundaries with the objective's own.
 pub(crate) const EXPOSED_MAX: usize = EXPOSED_MS.len() + 1;
 
+/// Of these, the ones that are exposed by device model, where there are many series.
+const FEW_MS: [u64; 8] = [50, 100, 200, 300, 500, 1_000, 2_000, 5_000];
+
 /// A cell of the look-up grid is one of eight equal parts of a power of two: 12.5 % wide at most,
 /// so that finding a bucket takes a shift and two or three comparisons.
 const GRID: usize = 64 * 8;
@@ -85,6 +88,29 @@ impl Layout {
     /// The exposed boundaries in nanoseconds, ascending, without `+Inf`.
     pub(crate) fn exposed_ns(&self) -> &[u64] {
         &self.exposed_ns
+    }
+
+    /// The few boundaries of a device model's series in nanoseconds, the objective among them.
+    pub(crate) fn few_ns(&self) -> Vec<u64> {
+        self.exposed_ns.iter().copied().filter(|ns| self.is_of_few(*ns)).collect()
+    }
+
+    /// Counts by exposed boundary, not cumulative, as counts by the few; `+Inf` last.
+    pub(crate) fn few(&self, exposed: &[u64; EXPOSED_MAX + 1]) -> Vec<u64> {
+        let mut few = Vec::with_capacity(FEW_MS.len() + 2);
+        let mut sum = 0;
+        for (index, count) in exposed.iter().enumerate() {
+            sum += count;
+            if self.exposed_ns.get(index).is_some_and(|ns| self.is_of_few(*ns)) {
+                few.push(std::mem::take(&mut sum));
+            }
+        }
+        few.push(sum);
+        few
+    }
+
+    fn is_of_few(&self, ns: u64) -> bool {
+        ns == self.objective_ns || FEW_MS.iter().any(|ms| ms * 1_000_000 == ns)
     }
 
     /// The exposed bucket a fine bucket lies in; the number of boundaries for `+Inf`.
@@ -179,6 +205,25 @@ mod tests {
         assert!(layout.edges_ns.len() <= EDGES_MAX && layout.exposed_ns.len() <= EXPOSED_MAX);
         for pair in layout.edges_ns.windows(2) {
             assert!(pair[1] * 4 <= pair[0] * 5, "{pair:?} lie more than 25 % apart");
+        }
+    }
+
+    #[test]
+    fn the_few_boundaries_hold_the_objective_and_lose_no_count() {
+        for ms in [7, 300, 450, 20_000] {
+            let layout = Layout::new(Duration::from_millis(ms));
+            let few_ns = layout.few_ns();
+            assert!(few_ns.contains(&(ms * 1_000_000)) && few_ns.len() <= FEW_MS.len() + 1);
+            let mut exposed = [0; EXPOSED_MAX + 1];
+            for (index, count) in exposed.iter_mut().take(layout.exposed_ns.len() + 1).enumerate() {
+                *count = 1 << index;
+            }
+            let few = layout.few(&exposed);
+            assert_eq!(few.len(), few_ns.len() + 1);
+            assert_eq!(few.iter().sum::<u64>(), exposed.iter().sum::<u64>());
+            let all = layout.exposed_ns.iter().zip(exposed);
+            let below = all.filter(|(ns, _)| **ns <= few_ns[0]).map(|(_, count)| count);
+            assert_eq!(few[0], below.sum::<u64>());
         }
     }
 

@@ -9,6 +9,7 @@ use crate::counter::{Counter, Gauge, Place};
 use crate::exposition;
 use crate::histogram::Layout;
 use crate::ingest::AppStarts;
+use crate::otlp::exemplars::Exemplars;
 use crate::otlp::keep::{KeptSpan, Tracing, TracingOptions};
 use crate::otlp::metrics::Times;
 use crate::otlp::{self, Resource};
@@ -44,6 +45,7 @@ pub struct Metrics {
     shards: Vec<Arc<Shard>>,
     store: Mutex<Store>,
     app_starts: AppStarts,
+    exemplars: Mutex<Exemplars>,
 }
 
 impl Metrics {
@@ -57,7 +59,13 @@ impl Metrics {
         });
         let shards =
             (0..=options.cores).map(|_| Arc::new(Shard::new(Arc::clone(&shared)))).collect();
-        Arc::new(Self { shared, shards, store: Mutex::default(), app_starts: AppStarts::default() })
+        Arc::new(Self {
+            shared,
+            shards,
+            store: Mutex::default(),
+            app_starts: AppStarts::default(),
+            exemplars: Mutex::default(),
+        })
     }
 
     /// The shard of a core, counted from zero. A core beyond [`MetricsOptions::cores`] shares the
@@ -170,7 +178,17 @@ impl Metrics {
         let mut store = lock(&self.store);
         store.drain(&self.shards, &self.shared);
         let series = self.shared.registry.sorted();
-        otlp::metrics::encode(self, &store, &series, &self.shared, resource, times)
+        let exemplars = std::mem::take(&mut *lock(&self.exemplars));
+        otlp::metrics::encode(self, &store, &series, &exemplars, resource, times)
+    }
+
+    /// Notes requests that were kept as examples of their series, until figures are next exported.
+    pub(crate) fn note_exemplars(&self, kept: &[KeptSpan]) {
+        lock(&self.exemplars).note(kept, &self.shared.registry);
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Says which requests are sampled and kept, from the next one on.

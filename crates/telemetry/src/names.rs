@@ -12,8 +12,6 @@ pub enum Kind {
     Gauge,
     /// Cumulative buckets, `_sum` and `_count`.
     Histogram,
-    /// `_sum` and `_count` alone.
-    Summary,
 }
 
 impl Kind {
@@ -24,7 +22,6 @@ impl Kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
-            Kind::Summary => "summary",
         }
     }
 }
@@ -77,9 +74,9 @@ names! {
     DEVICE_WITHIN_OBJECTIVE = "plimsoll_device_requests_within_objective_total" Counter "requests"
         ["service", "operation", "device_model"],
         "Requests of a device model answered within the objective and without a server error.";
-    DEVICE_DURATION = "plimsoll_device_request_duration_seconds" Summary "seconds"
+    DEVICE_DURATION = "plimsoll_device_request_duration_seconds" Histogram "seconds"
         ["service", "operation", "device_model"],
-        "Time of a device model's requests: sum and count.";
+        "Time of a device model's requests, in fewer buckets; one ends at the objective.";
     OBJECTIVE = "plimsoll_objective_latency_seconds" Gauge "seconds" [],
         "The latency objective in force.";
     CONNECTIONS_OPEN = "plimsoll_connections_open" Gauge "connections" [],
@@ -138,6 +135,8 @@ names! {
         "Revoked subjects and tokens that this node refuses.";
     LEDGER_SEALED = "plimsoll_ledger_sealed_entries" Gauge "entries" [],
         "Sealed entries of the ledger, as the node that seals says; 0 on others.";
+    LEDGER_BROKEN = "plimsoll_ledger_broken" Gauge "boolean" [],
+        "1 when the last verification found that the ledger is not what was sealed, else 0.";
     AUDIT_SPOOLED = "plimsoll_audit_spooled_calls" Gauge "calls" [],
         "Audited calls that wait in the spool for the database.";
     AUDIT_LOST = "plimsoll_audit_lost_calls" Gauge "calls" [],

@@ -5,6 +5,7 @@
 //! SDK stands on the request path. What is sent is written here by hand: two messages of OTLP,
 //! against thirteen crates (measured: `docs/adr/2026-11-22-otlp-by-hand.md`).
 
+pub(crate) mod exemplars;
 pub(crate) mod exporter;
 pub(crate) mod keep;
 pub(crate) mod metrics;
@@ -13,6 +14,7 @@ pub(crate) mod resource;
 pub(crate) mod settings;
 pub(crate) mod traces;
 
+pub use exemplars::EXEMPLARS_MAX;
 pub use exporter::{
     BATCH_BYTES_MAX, BATCH_REQUESTS_MAX, Export, Exporter, FLUSH_MAX, Post, PostError, Posted,
     QUEUE_REQUESTS_MAX, Sender,

@@ -270,6 +270,12 @@ impl Registry {
         (id, kept)
     }
 
+    /// The series of a label set, if there is one.
+    pub(crate) fn find(&self, key: &KeyRef<'_>) -> Option<SeriesId> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.find(self.hash(key), key).map(|(id, _)| id)
+    }
+
     /// How many label sets there are, and how many there may be.
     pub(crate) fn size(&self) -> (usize, usize) {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);

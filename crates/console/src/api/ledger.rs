@@ -17,11 +17,14 @@ use plimsoll_ledger::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use time::PrimitiveDateTime;
+use time::macros::format_description;
 use tokio::sync::mpsc;
 
 use crate::api::{Rooms, failed, refused, rooms};
-use crate::http::Console;
-use crate::page::ledger::document;
+use crate::csv;
+use crate::http::{Console, csv_answer, refusal};
+use crate::page::ledger::{document, refused as refused_page};
 use crate::problem::Problem;
 
 /// Entries on a page where nobody says otherwise.
@@ -41,10 +44,60 @@ pub(crate) struct LedgerAsked {
     pub(crate) actor: Option<String>,
     pub(crate) subject: Option<String>,
     pub(crate) outcome: Option<String>,
+    /// A time in UTC as a form's field gives it; or the same in milliseconds.
+    from: Option<String>,
+    to: Option<String>,
     from_unix_ms: Option<u64>,
     to_unix_ms: Option<u64>,
     pub(crate) before: Option<String>,
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
+    format: Option<String>,
+}
+
+impl LedgerAsked {
+    /// From this time on.
+    pub(crate) fn from_unix_ms(&self) -> Result<Option<u64>, Problem> {
+        Ok(utc("from", self.from.as_deref())?.or(self.from_unix_ms))
+    }
+
+    /// Before this time.
+    pub(crate) fn to_unix_ms(&self) -> Result<Option<u64>, Problem> {
+        Ok(utc("to", self.to.as_deref())?.or(self.to_unix_ms))
+    }
+
+    fn filter(&self) -> Result<Filter, Problem> {
+        // A form sends what was left empty, too.
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let before = given(&self.before).as_deref().map(uuid::Uuid::parse_str).transpose();
+        Ok(Filter {
+            action: given(&self.action),
+            actor: given(&self.actor),
+            subject: given(&self.subject),
+            outcome: given(&self.outcome),
+            from_unix_ms: self.from_unix_ms()?,
+            to_unix_ms: self.to_unix_ms()?,
+            before: before.map_err(|error| refused(&error))?,
+        })
+    }
+}
+
+/// A form's time in UTC: `2026-11-29T08:10`, with seconds or without.
+fn utc(name: &str, text: Option<&str>) -> Result<Option<u64>, Problem> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let parsed = PrimitiveDateTime::parse(
+        text,
+        format_description!("[year]-[month]-[day]T[hour]:[minute][optional [:[second]]]"),
+    );
+    let ms = parsed.ok().map(|time| time.assume_utc().unix_timestamp().saturating_mul(1_000));
+    let ms = ms.and_then(|ms| u64::try_from(ms).ok());
+    ms.map(Some).ok_or_else(|| refusal(name, "a time in UTC such as 2026-11-29T08:10"))
+}
+
+/// What was found, and when it was looked for.
+pub(crate) struct Found {
+    pub(crate) entries: Vec<EntryRow>,
+    pub(crate) next: Option<String>,
+    pub(crate) read_unix_ms: u64,
 }
 
 /// One entry as it is listed.
@@ -89,45 +142,70 @@ pub(crate) async fn tail(
     State(console): State<Console>,
     asked: Given,
 ) -> Result<Json<Value>, Problem> {
-    let (_, rows, next) = page(&console, asked).await?;
-    Ok(Json(json!({ "entries": rows, "next": next })))
+    let (asked, _) = read(asked)?;
+    Ok(as_json(&find(&console, &asked).await?))
 }
 
-/// `GET /ledger`: the same for people.
-pub(crate) async fn show(
+/// `GET /ledger.csv`: the same as a table.
+pub(crate) async fn table(
     State(console): State<Console>,
     asked: Given,
-) -> Result<Html<String>, Problem> {
-    let (asked, rows, next) = page(&console, asked).await?;
-    let standing = console.source.memory().map(|memory| memory.ledger);
-    let page = document(standing.as_ref(), &asked, &rows, next.as_deref());
-    Ok(Html(page.into_string()))
+) -> Result<Response, Problem> {
+    let (asked, _) = read(asked)?;
+    let found = find(&console, &asked).await?;
+    Ok(csv_answer("ledger.csv", csv::entries(&found.entries)))
 }
 
-async fn page(
-    console: &Console,
-    asked: Given,
-) -> Result<(LedgerAsked, Vec<EntryRow>, Option<String>), Problem> {
-    let Query(asked) = asked.map_err(|error| refused(&error))?;
-    let rooms = rooms(console)?;
-    // A form sends what was left empty, too.
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let before = given(&asked.before).as_deref().map(uuid::Uuid::parse_str).transpose();
-    let filter = Filter {
-        action: given(&asked.action),
-        actor: given(&asked.actor),
-        subject: given(&asked.subject),
-        outcome: given(&asked.outcome),
-        from_unix_ms: asked.from_unix_ms,
-        to_unix_ms: asked.to_unix_ms,
-        before: before.map_err(|error| refused(&error))?,
+/// `GET /ledger`: the same for people, who get what went wrong as a page, too.
+pub(crate) async fn show(State(console): State<Console>, asked: Given) -> Response {
+    let memory = console.source.memory();
+    let down = memory.as_ref().and_then(|memory| memory.database_down.as_deref());
+    let refusal_page = |problem: Problem| {
+        let page = refused_page(&problem, down).into_string();
+        problem.into_page(page)
     };
+    let (asked, json) = match read(asked) {
+        Ok(read) => read,
+        Err(problem) => return refusal_page(problem),
+    };
+    match find(&console, &asked).await {
+        Ok(found) if json => as_json(&found).into_response(),
+        Err(problem) if json => problem.into_response(),
+        Ok(found) => {
+            let standing = memory.as_ref().map(|memory| &memory.ledger);
+            Html(document(standing, &asked, &found).into_string()).into_response()
+        }
+        Err(problem) => refusal_page(problem),
+    }
+}
+
+fn as_json(found: &Found) -> Json<Value> {
+    Json(json!({ "entries": found.entries, "next": found.next }))
+}
+
+/// What was asked, and whether for JSON.
+fn read(asked: Given) -> Result<(LedgerAsked, bool), Problem> {
+    let Query(asked) = asked.map_err(|error| refused(&error))?;
+    let json = match asked.format.as_deref() {
+        None | Some("html") => false,
+        Some("json") => true,
+        Some(_) => return Err(refusal("format", "html or json")),
+    };
+    Ok((asked, json))
+}
+
+async fn find(console: &Console, asked: &LedgerAsked) -> Result<Found, Problem> {
+    let filter = asked.filter()?;
+    let rooms = rooms(console)?;
     let limit = asked.limit.unwrap_or(PAGE_ENTRIES).clamp(1, PAGE_ENTRIES_MAX);
     let mut connection = rooms.pool().acquire().await.map_err(|error| failed(&error))?;
     let page = rooms.ledger.tail(&mut connection, &filter, limit).await;
     let page = page.map_err(|error| failed(&error))?;
-    let rows = page.entries.into_iter().map(EntryRow::from).collect();
-    Ok((asked, rows, page.next.map(|id| id.to_string())))
+    Ok(Found {
+        entries: page.entries.into_iter().map(EntryRow::from).collect(),
+        next: page.next.map(|id| id.to_string()),
+        read_unix_ms: console.clock.unix_ms(),
+    })
 }
 
 /// Lines of JSON: `{"progress": {...}}` while it goes on, at last `{"report": {...}}` or

@@ -44,7 +44,8 @@ pub struct NodeAnswer {
     pub seen_ago_ms: u64,
     /// `current`, `behind` (it has not applied the epoch in force), `silent`.
     pub state: String,
-    /// Whether its manifest is the one that most nodes run.
+    /// Whether its manifest is another than most living nodes run; where no manifest is run by
+    /// most, all differ.
     pub manifest_differs: bool,
 }
 
@@ -52,12 +53,15 @@ impl NodesAnswer {
     /// From what the database says.
     #[must_use]
     pub fn new(epoch: u64, rows: Vec<snapshot::NodeRow>) -> Self {
+        let living = || rows.iter().filter(|row| row.seen_ago_ms < SILENT_AFTER_MS);
         let mut by_hash = std::collections::BTreeMap::<&str, usize>::new();
-        for row in rows.iter().filter(|row| row.seen_ago_ms < SILENT_AFTER_MS) {
+        for row in living() {
             *by_hash.entry(&row.report.manifest_hash).or_default() += 1;
         }
-        let usual = by_hash.iter().max_by_key(|(_, count)| **count);
-        let usual = usual.map(|(hash, _)| (*hash).to_owned()).unwrap_or_default();
+        // What fewer than half of them run is no measure of the others.
+        let usual = by_hash.iter().find(|(_, count)| **count * 2 > living().count());
+        let usual = usual.map(|(hash, _)| (*hash).to_owned());
+        let none_lives = by_hash.is_empty();
         let nodes = rows.into_iter().map(|row| {
             let state = match row {
                 _ if row.seen_ago_ms >= SILENT_AFTER_MS => "silent",
@@ -70,7 +74,7 @@ impl NodesAnswer {
                 name: report.name,
                 roles: report.roles,
                 version: report.version,
-                manifest_differs: report.manifest_hash != usual,
+                manifest_differs: !none_lives && usual.as_ref() != Some(&report.manifest_hash),
                 manifest_hash: report.manifest_hash,
                 started_unix_ms: report.started_unix_ms,
                 epoch: row.epoch,
@@ -81,6 +85,13 @@ impl NodesAnswer {
         });
         Self { epoch, nodes: nodes.collect() }
     }
+}
+
+/// Whether no manifest is run by most of the living nodes, so that none of them is the odd one.
+#[must_use]
+pub fn nodes_differ(nodes: &[NodeAnswer]) -> bool {
+    let mut living = nodes.iter().filter(|node| node.state != "silent").peekable();
+    living.peek().is_some() && living.all(|node| node.manifest_differs)
 }
 
 pub(crate) async fn list(State(console): State<Console>) -> Result<Json<NodesAnswer>, Problem> {

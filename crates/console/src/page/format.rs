@@ -99,12 +99,23 @@ pub(crate) fn timeout(ms: u64) -> String {
 
 /// A moment in UTC, to the second.
 pub(crate) fn moment(unix_ms: u64) -> String {
-    let seconds = i64::try_from(unix_ms / 1_000).unwrap_or(i64::MAX);
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|moment| moment.format(&format).ok())
-        .unwrap_or_else(|| NONE.into())
+    utc(unix_ms).and_then(|at| at.format(&format).ok()).unwrap_or_else(|| NONE.into())
+}
+
+/// A moment in UTC as a form's field takes it: with seconds only where there are some.
+pub(crate) fn field_time(unix_ms: u64) -> String {
+    let minutes = format_description!("[year]-[month]-[day]T[hour]:[minute]");
+    let seconds = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+    let whole = unix_ms.is_multiple_of(60_000);
+    let text = utc(unix_ms)
+        .and_then(|at| if whole { at.format(&minutes) } else { at.format(&seconds) }.ok());
+    text.unwrap_or_default()
+}
+
+fn utc(unix_ms: u64) -> Option<OffsetDateTime> {
+    let seconds = i64::try_from(unix_ms / 1_000).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds).ok()
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use maud::{Markup, html};
 
 use super::format::{count, moment, span};
 use super::section_head;
-use crate::api::NodeAnswer;
+use crate::api::{NodeAnswer, nodes_differ};
 use crate::model::{LedgerRow, MemoryRow};
 use crate::view::View;
 
-/// Nodes on the page; the rest stand in the JSON.
+/// Nodes on the page; the rest stand in the CSV and the JSON.
 const NODES_SHOWN_MAX: usize = 50;
 /// They are listed every two seconds.
 const NODES_STALE_AFTER_MS: u64 = 6_000;
@@ -41,19 +41,24 @@ pub(crate) fn nodes(view: &View) -> Markup {
                             th scope="col" { "manifest" }
                         } }
                         tbody {
-                            @for node in memory.nodes.iter().take(NODES_SHOWN_MAX) { (row(node)) }
+                            @for node in memory.nodes.iter().take(NODES_SHOWN_MAX) {
+                                (row(node, nodes_differ(&memory.nodes)))
+                            }
                         }
                     }
                 }
+                @let hidden = memory.nodes.len().saturating_sub(NODES_SHOWN_MAX);
+                @if hidden > 0 { p.quiet { (count(hidden as u64)) " more stand in the CSV." } }
+                (steps(&memory.nodes))
             }
         }
     }
 }
 
-fn row(node: &NodeAnswer) -> Markup {
+fn row(node: &NodeAnswer, nodes_differ: bool) -> Markup {
     let (class, word) = match node.state.as_str() {
         "current" => ("ok", "current"),
-        "behind" => ("near", "behind: it has not applied the epoch in force"),
+        "behind" => ("near", "behind"),
         _ => ("over", "silent"),
     };
     html! {
@@ -67,7 +72,38 @@ fn row(node: &NodeAnswer) -> Markup {
             td.n { (span(node.seen_ago_ms / 1_000)) }
             td {
                 code { (node.manifest_hash.get(..12).unwrap_or(&node.manifest_hash)) }
-                @if node.manifest_differs { " " span.near { "differs from most nodes'" } }
+                @if nodes_differ { " " span.near { "nodes differ" } }
+                @else if node.manifest_differs { " " span.near { "differs from most nodes'" } }
+            }
+        }
+    }
+}
+
+/// What is the case with the nodes that are not as they should be, and what to do.
+fn steps(nodes: &[NodeAnswer]) -> Markup {
+    let any = |state: &str| nodes.iter().any(|node| node.state == state);
+    let differs = nodes.iter().any(|node| node.manifest_differs);
+    html! {
+        @if any("behind") {
+            p {
+                span.near { "Behind" } ": it has not applied the epoch in force, so it does not obey "
+                "the latest revocations. "
+                span.next { "If it lasts for more than a second, read its /readyz: it may not reach \
+                    the database." }
+            }
+        }
+        @if any("silent") {
+            p {
+                span.over { "Silent" } ": not heard of for 5 s or more. "
+                span.next { "If it should run, look at its log and start it again; one that was \
+                    stopped leaves this list after a day." }
+            }
+        }
+        @if differs {
+            p {
+                span.near { "Manifests differ" } ": the nodes do not do the same. "
+                span.next { "Give all of them the same plimsoll.toml; it is read again when it \
+                    changes." }
             }
         }
     }
@@ -93,7 +129,7 @@ pub(crate) fn ledger(view: &View) -> Markup {
     let says = html! { "append-only, chained and signed" };
     html! {
         section #ledger aria-label="Ledger" {
-            (section_head("Ledger", &says, None))
+            (section_head("Ledger", &says, Some("/ledger.csv".into())))
             (standing(&memory.ledger))
             p { a href="/ledger" { "Entries, with filters" } }
         }
@@ -115,7 +151,7 @@ pub(crate) fn standing(ledger: &LedgerRow) -> Markup {
             dt { "Verified" }
             dd {
                 @match &ledger.verified {
-                    None => "not yet since the start; it is done every hour",
+                    None => "not yet since the start; it is done half a minute after it, then every hour",
                     Some(verified) => {
                         @if verified.whole {
                             span.ok { "whole" } ", " (count(verified.entries)) " entries, "

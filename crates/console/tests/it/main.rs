@@ -5,7 +5,11 @@ mod answers;
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod live;
+#[cfg(test)]
+mod nodes;
 #[cfg(test)]
 mod otlp;
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use plimsoll_base::{Clock, ManualClock};
 use plimsoll_console::{
-    ConsoleOptions, Listening, LoadRow, NodeInfo, Notice, NoticeLevel, Readiness, RouteRow, Source,
-    UpstreamRow, serve,
+    ConsoleOptions, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness,
+    RouteRow, Source, UpstreamRow, serve,
 };
 use plimsoll_telemetry::ingest::Ingest;
 use plimsoll_telemetry::{Gauge, Metrics, MetricsOptions, Platform, Sample};
@@ -22,6 +22,7 @@ pub(crate) struct Made {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Mutex<Readiness>,
     pub(crate) ingest: Arc<Ingest>,
+    pub(crate) memory: Mutex<Option<MemoryRow>>,
 }
 
 impl Source for Made {
@@ -62,6 +63,10 @@ impl Source for Made {
 
     fn ingest(&self) -> Option<Arc<Ingest>> {
         Some(Arc::clone(&self.ingest))
+    }
+
+    fn memory(&self) -> Option<MemoryRow> {
+        self.memory.lock().unwrap().clone()
     }
 
     fn notices(&self) -> Vec<Notice> {
@@ -148,7 +153,8 @@ impl Scene {
         let clock = Arc::new(ManualClock::at_unix_ms(1_795_335_000_000));
         let shared = Arc::<ManualClock>::clone(&clock);
         let ingest = Arc::new(Ingest::new(Arc::clone(&metrics), shared));
-        let made = Arc::new(Made { metrics, readiness: Mutex::new(ready), ingest });
+        let memory = Mutex::new(None);
+        let made = Arc::new(Made { metrics, readiness: Mutex::new(ready), ingest, memory });
         let listener = TcpListener::bind((bind, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let options = change(ConsoleOptions::new(Arc::<ManualClock>::clone(&clock)));

@@ -1,7 +1,7 @@
 //! `plimsoll nodes`: every node, what it runs, and which epoch it has applied.
 
 use http::Method;
-use plimsoll_console::NodesAnswer;
+use plimsoll_console::{NodesAnswer, nodes_differ};
 
 use crate::cli::{Output, Running};
 use crate::commands::ask::{ask, data_dir, say, say_json, span};
@@ -15,9 +15,14 @@ pub(crate) fn run(arguments: &Running) -> Result<(), Failure> {
     }
     let answer: NodesAnswer = serde_json::from_value(answer).map_err(Failure::failed)?;
     say(format!("epoch {}", answer.epoch))?;
+    let differ = nodes_differ(&answer.nodes);
     for node in &answer.nodes {
         let manifest = node.manifest_hash.get(..12).unwrap_or(&node.manifest_hash);
-        let differs = if node.manifest_differs { "  OTHER MANIFEST than most nodes" } else { "" };
+        let differs = match node.manifest_differs {
+            true if differ => "  NODES DIFFER in their manifests",
+            true => "  OTHER MANIFEST than most nodes",
+            false => "",
+        };
         say(format!(
             "{:<8} {}  {} {}  epoch {} applied {} ago  seen {} ago  manifest {manifest}{differs}",
             node.state,

@@ -109,10 +109,12 @@ impl Started {
         let log = AccessLogOptions::to_stdout(access_format(manifest), Arc::clone(&metrics));
         let (access_log, access_log_stop) = AccessLog::start(log).map_err(Failure::failed)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.address).collect();
+        let report = report(arguments, setup, &clock);
+        let node = report.id;
         let memory = Memory::open(MemoryOptions {
             data_dir: data_dir.path(),
             clock: &clock,
-            report: report(arguments, setup, &clock),
+            report,
             owned: lock.is_some(),
         })
         .await?;
@@ -140,7 +142,7 @@ impl Started {
             manifest_path: arguments.manifest.clone(),
             started_unix_ms: clock.unix_ms(),
         };
-        let telemetry = Telemetry::start(&edge.config(), &metrics, &clock, &Handle::current())?;
+        let telemetry = Telemetry::start(&edge.config(), &metrics, &clock, node)?;
         let node = Node::new(edge, metrics, &clock, facts, memory, telemetry);
         banner::print(&node);
         Ok(Self { node: Arc::new(node), access_log_stop, ops, clock, lock })

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::counter::CallBound;
 use crate::histogram::{BUCKETS, Layout};
 use crate::ingest::database::Operation;
+use crate::ingest::statement::is_sure;
 use crate::label::OTHER;
 
 /// How far figures reach back; the oldest part of it goes three minutes at a time.
@@ -217,7 +218,7 @@ impl Calls {
                 folded.push((CallBound::Statements, times.len() as u64));
                 OTHER.into()
             };
-            let named = *key != *OTHER;
+            let named = *key != *OTHER && is_sure(&key);
             let repeats = times.len() as u64;
             let statement = of.statements.entry(key).or_default();
             statement.requests += 1;

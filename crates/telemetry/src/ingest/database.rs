@@ -105,9 +105,8 @@ impl Traces {
     /// Takes the spans of a request.
     pub(crate) fn push(&mut self, spans: Vec<Span>, now: Nanos, calls: &mut Calls) {
         for span in spans {
-            if !self.open.contains_key(&span.trace)
-                && (self.open.len() >= TRACES_OPEN_MAX || self.spans >= SPANS_OPEN_MAX)
-            {
+            let opens = !self.open.contains_key(&span.trace);
+            if self.spans >= SPANS_OPEN_MAX || opens && self.open.len() >= TRACES_OPEN_MAX {
                 calls.folded(CallBound::Traces, 0);
                 self.settle_quietest(calls);
             }

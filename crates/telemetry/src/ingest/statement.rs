@@ -17,6 +17,8 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// What stands for a statement that says nothing.
 pub(crate) const UNKNOWN: &str = "unknown";
+/// What follows a keyword that stands for statements that may differ.
+const AND_MORE: &str = " …";
 
 /// What is known of a call, as its span says it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,7 +29,8 @@ pub(crate) struct Said<'a> {
     pub(crate) collection: Option<&'a str>,
 }
 
-/// The statement without literals, 512 bytes at most; the first keyword where that is not sure.
+/// The statement without literals, 512 bytes at most; the first keyword and `…` where that is not
+/// sure.
 pub(crate) fn normalise(said: Said<'_>) -> String {
     let system = said.system.to_ascii_lowercase();
     let dialect = dialect(&system);
@@ -50,7 +53,17 @@ pub(crate) fn normalise(said: Said<'_>) -> String {
         short.push(' ');
         short.push_str(collection);
     }
+    // A keyword of SQL says little; without SQL an operation and its collection are all there is.
+    let told = said.collection.is_some_and(plain_name) && sql.is_none();
+    if dialect != Dialect::Other && short != UNKNOWN && !told {
+        short.push_str(AND_MORE);
+    }
     short
+}
+
+/// Whether two calls with this text made the same statement, as far as anyone can tell.
+pub(crate) fn is_sure(normal: &str) -> bool {
+    normal != UNKNOWN && !normal.ends_with(AND_MORE)
 }
 
 fn keyword(text: &str) -> Option<&'static str> {

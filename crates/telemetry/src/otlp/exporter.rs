@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -144,6 +145,8 @@ impl Exporter {
     async fn spans(&self, stop: &mut watch::Receiver<bool>) {
         let mut waiting: VecDeque<KeptSpan> = VecDeque::new();
         let mut oldest: Option<Instant> = None;
+        // Spans taken to be sent whose end is not known yet.
+        let under_way = AtomicU64::new(0);
         let mut sending: Option<BoxFuture<'_, ()>> = None;
         let mut tick = interval(COLLECT_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -163,7 +166,7 @@ impl Exporter {
             if sending.is_none() && (waiting.len() >= BATCH_REQUESTS_MAX || due) {
                 let batch = take(&mut waiting);
                 oldest = (!waiting.is_empty()).then(Instant::now);
-                sending = Some(Box::pin(self.send_spans(batch)));
+                sending = Some(Box::pin(self.send_spans(batch, &under_way)));
             }
         }
         self.collect(&mut waiting);
@@ -173,11 +176,12 @@ impl Exporter {
             }
             while !waiting.is_empty() {
                 let batch = take(&mut waiting);
-                self.send_spans(batch).await;
+                self.send_spans(batch, &under_way).await;
             }
         };
         if timeout(FLUSH_MAX, flush).await.is_err() {
             let left = traces::count(waiting.make_contiguous());
+            let left = left + under_way.load(Ordering::Relaxed);
             self.dropped(SpanDrop::Shutdown, left);
         }
     }
@@ -192,6 +196,7 @@ impl Exporter {
         if self.export.is_none() {
             return;
         }
+        self.metrics.note_exemplars(&kept);
         let room = QUEUE_REQUESTS_MAX.saturating_sub(waiting.len());
         let beyond = kept.split_off(room.min(kept.len()));
         self.dropped(SpanDrop::QueueFull, traces::count(&beyond));
@@ -204,9 +209,10 @@ impl Exporter {
         }
     }
 
-    async fn send_spans(&self, batch: Vec<KeptSpan>) {
+    async fn send_spans(&self, batch: Vec<KeptSpan>, under_way: &AtomicU64) {
         let Some(export) = &self.export else { return };
         let names = Arc::clone(&self.names.lock().unwrap_or_else(PoisonError::into_inner));
+        under_way.fetch_add(traces::count(&batch), Ordering::Relaxed);
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
             let spans = traces::count(&part);
@@ -217,7 +223,9 @@ impl Exporter {
                 parts.push(first);
                 continue;
             }
-            match self.deliver(export, OtlpSignal::Traces, body).await {
+            let outcome = self.deliver(export, OtlpSignal::Traces, body).await;
+            under_way.fetch_sub(spans, Ordering::Relaxed);
+            match outcome {
                 Outcome::Taken { rejected } => {
                     let rejected = rejected.min(spans);
                     self.metrics.count_many(Counter::SpansExported, spans - rejected);

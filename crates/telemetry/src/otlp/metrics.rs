@@ -4,6 +4,7 @@
 //! `plimsoll_request_duration_seconds` is `plimsoll.request.duration` in `s`. A collector that
 //! makes Prometheus names of it again arrives at the very name `/metrics` has.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::counter::{GROUPS, Gauge};
 use crate::exposition::{CLASSES, LABELLED};
 use crate::metrics::Metrics;
 use crate::names::{self, Kind, Name};
+use crate::otlp::exemplars::{Exemplar, Exemplars};
 use crate::otlp::protobuf::Writer;
 use crate::otlp::resource::{Resource, write_scope};
 use crate::process;
@@ -55,8 +57,8 @@ struct Point<'a> {
 enum PointValue<'a> {
     Int(u64),
     Double(f64),
-    /// Count, sum in seconds, counts by boundary.
-    Histogram(u64, f64, &'a [u64]),
+    /// Count, sum in seconds, counts by boundary, one request as an example.
+    Histogram(u64, f64, Cow<'a, [u64]>, Option<Exemplar>),
 }
 
 pub(crate) fn otlp_name(name: &Name) -> String {
@@ -106,7 +108,7 @@ impl Page<'_> {
                     data.varint(2, CUMULATIVE);
                     data.varint(3, 1);
                 }),
-                Kind::Histogram | Kind::Summary => metric.message(9, |data| {
+                Kind::Histogram => metric.message(9, |data| {
                     write(data);
                     data.varint(2, CUMULATIVE);
                 }),
@@ -124,26 +126,37 @@ impl Page<'_> {
 fn write_point(out: &mut Writer, point: &Point<'_>, bounds: &[u64], now: u64) {
     out.fixed64(2, point.start);
     out.fixed64(3, now);
-    let attributes = match point.value {
+    let attributes = match &point.value {
         PointValue::Int(value) => {
-            out.always_fixed64(6, value);
+            out.always_fixed64(6, *value);
             7
         }
         PointValue::Double(value) => {
-            out.double(4, value);
+            out.double(4, *value);
             7
         }
-        PointValue::Histogram(count, sum, counts) => {
-            out.fixed64(4, count);
-            out.double(5, sum);
+        PointValue::Histogram(count, sum, counts, exemplar) => {
+            out.fixed64(4, *count);
+            out.double(5, *sum);
             out.packed(6, counts);
             out.packed(7, bounds);
+            if let Some(exemplar) = exemplar {
+                out.message(8, |out| write_exemplar(out, exemplar));
+            }
             9
         }
     };
     for (key, value) in &point.labels {
         out.attribute(attributes, key, value);
     }
+}
+
+/// `Exemplar`.
+fn write_exemplar(out: &mut Writer, exemplar: &Exemplar) {
+    out.fixed64(2, exemplar.unix_ns);
+    out.double(3, exemplar.latency.as_secs_f64());
+    out.bytes(4, &exemplar.span);
+    out.bytes(5, &exemplar.trace);
 }
 
 fn seconds(ns: u128) -> f64 {
@@ -160,13 +173,18 @@ pub(crate) fn encode(
     metrics: &Metrics,
     store: &Store,
     series: &[(Arc<Key>, SeriesId)],
-    shared: &Shared,
+    exemplars: &Exemplars,
     resource: &Resource,
     times: Times,
 ) -> Vec<u8> {
-    let of = |family: Family| -> Vec<(&Key, &Cumulative)> {
+    let shared = metrics.shared();
+    let of = |family: Family| -> Vec<Row<'_>> {
         let of_family = series.iter().filter(|(key, _)| key.family == family);
-        of_family.filter_map(|(key, id)| Some((&**key, store.series(*id)?))).collect()
+        let rows = of_family.filter_map(|(key, id)| {
+            let exemplar = exemplars.get(*id).copied();
+            Some(Row { key, series: store.series(*id)?, exemplar })
+        });
+        rows.collect()
     };
     let mut writer = Writer::default();
     writer.message(1, |resource_metrics| {
@@ -175,7 +193,7 @@ pub(crate) fn encode(
             write_scope(scope_metrics, 1);
             let mut page = Page { writer: scope_metrics, times };
             requests(&mut page, &of(Family::Requests), shared);
-            devices(&mut page, &of(Family::Devices));
+            devices(&mut page, &of(Family::Devices), shared);
             page.single(&names::OBJECTIVE, PointValue::Double(metrics.objective().as_secs_f64()));
             counters(&mut page, metrics);
             cold_starts(&mut page, metrics);
@@ -196,20 +214,27 @@ fn device_labels(key: &Key) -> Labels<'_> {
     names::DEVICE_DURATION.labels.iter().copied().zip(values).collect()
 }
 
+/// A series of a request family.
+struct Row<'s> {
+    key: &'s Key,
+    series: &'s Cumulative,
+    exemplar: Option<Exemplar>,
+}
+
 /// One point a series.
 fn each<'s>(
     page: &mut Page<'_>,
     name: &Name,
     bounds: &[u64],
-    rows: &[(&'s Key, &'s Cumulative)],
+    rows: &'s [Row<'s>],
     labels: fn(&'s Key) -> Labels<'s>,
-    value: impl Fn(&'s Cumulative) -> PointValue<'s>,
+    value: impl Fn(&'s Row<'s>) -> PointValue<'s>,
 ) {
     let times = page.times;
-    let point = |(key, series): &(&'s Key, &'s Cumulative)| Point {
-        labels: labels(key),
-        start: times.born(series.born),
-        value: value(series),
+    let point = |row: &'s Row<'s>| Point {
+        labels: labels(row.key),
+        start: times.born(row.series.born),
+        value: value(row),
     };
     page.metric(name, bounds, &rows.iter().map(point).collect::<Vec<_>>());
 }
@@ -217,33 +242,34 @@ fn each<'s>(
 fn classes<'s>(
     page: &mut Page<'_>,
     name: &Name,
-    rows: &[(&'s Key, &'s Cumulative)],
+    rows: &'s [Row<'s>],
     labels: fn(&'s Key) -> Labels<'s>,
 ) {
     let mut points = Vec::new();
-    for (key, series) in rows {
-        for (class, count) in CLASSES.iter().zip(series.classes).filter(|(_, count)| *count > 0) {
-            let mut labels = labels(key);
+    for row in rows {
+        let seen = CLASSES.iter().zip(row.series.classes).filter(|(_, count)| *count > 0);
+        for (class, count) in seen {
+            let mut labels = labels(row.key);
             labels.push(("status_class", class));
-            let start = page.times.born(series.born);
+            let start = page.times.born(row.series.born);
             points.push(Point { labels, start, value: PointValue::Int(count) });
         }
     }
     page.metric(name, &[], &points);
 }
 
-fn requests(page: &mut Page<'_>, rows: &[(&Key, &Cumulative)], shared: &Shared) {
+fn requests(page: &mut Page<'_>, rows: &[Row<'_>], shared: &Shared) {
     classes(page, &names::REQUESTS, rows, request_labels);
-    let within = |series: &Cumulative| PointValue::Int(series.within_objective);
+    let within = |row: &Row<'_>| PointValue::Int(row.series.within_objective);
     each(page, &names::WITHIN_OBJECTIVE, &[], rows, request_labels, within);
     let exposed_ns = shared.layout.exposed_ns();
     let buckets = exposed_ns.len() + 1;
-    each(page, &names::DURATION, &bound_bits(exposed_ns), rows, request_labels, |series| {
-        let counts = &series.exposed[..buckets.min(series.exposed.len())];
-        PointValue::Histogram(series.requests(), seconds(series.sum_ns), counts)
+    each(page, &names::DURATION, &bound_bits(exposed_ns), rows, request_labels, |row| {
+        let exposed = &row.series.exposed;
+        histogram(row, Cow::Borrowed(&exposed[..buckets.min(exposed.len())]))
     });
     let mut bytes: BTreeMap<(&str, &str), (u64, u64, u64)> = BTreeMap::new();
-    for (key, series) in rows {
+    for Row { key, series, .. } in rows {
         let born = page.times.born(series.born);
         let sum = bytes.entry((&key.service, &key.operation)).or_insert((0, 0, born));
         sum.0 = sum.0.saturating_add(series.bytes_in);
@@ -261,13 +287,19 @@ fn requests(page: &mut Page<'_>, rows: &[(&Key, &Cumulative)], shared: &Shared) 
     page.metric(&names::RESPONSE_BYTES, &[], &sent);
 }
 
-fn devices(page: &mut Page<'_>, rows: &[(&Key, &Cumulative)]) {
+fn devices(page: &mut Page<'_>, rows: &[Row<'_>], shared: &Shared) {
     classes(page, &names::DEVICE_REQUESTS, rows, device_labels);
-    let within = |series: &Cumulative| PointValue::Int(series.within_objective);
+    let within = |row: &Row<'_>| PointValue::Int(row.series.within_objective);
     each(page, &names::DEVICE_WITHIN_OBJECTIVE, &[], rows, device_labels, within);
-    each(page, &names::DEVICE_DURATION, &[], rows, device_labels, |series| {
-        PointValue::Histogram(series.requests(), seconds(series.sum_ns), &[])
+    let bounds = bound_bits(&shared.layout.few_ns());
+    each(page, &names::DEVICE_DURATION, &bounds, rows, device_labels, |row| {
+        histogram(row, Cow::Owned(shared.layout.few(&row.series.exposed)))
     });
+}
+
+fn histogram<'s>(row: &Row<'_>, counts: Cow<'s, [u64]>) -> PointValue<'s> {
+    let sum = seconds(row.series.sum_ns);
+    PointValue::Histogram(row.series.requests(), sum, counts, row.exemplar)
 }
 
 fn counters(page: &mut Page<'_>, metrics: &Metrics) {
@@ -317,7 +349,12 @@ fn cold_starts(page: &mut Page<'_>, metrics: &Metrics) {
                 .zip([&*row.device_model, &*row.app_version])
                 .collect(),
             start: page.times.born(Some(row.born)),
-            value: PointValue::Histogram(row.count, row.sum_seconds, &row.exposed),
+            value: PointValue::Histogram(
+                row.count,
+                row.sum_seconds,
+                Cow::Borrowed(&row.exposed),
+                None,
+            ),
         })
         .collect();
     page.metric(&names::APP_START_COLD, &bound_bits(&series.bounds_ns), &points);

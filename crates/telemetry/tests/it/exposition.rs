@@ -72,6 +72,15 @@ fn requests_are_counted_over_all_shards() {
     assert_eq!(families["plimsoll_response_body_bytes_total"].value("", &[]), 5_000.0);
     let devices = &families["plimsoll_device_request_duration_seconds"];
     assert_eq!(devices.value("_count", &[("device_model", "iPhone15,2")]), 5.0);
+    let few = devices.samples.iter().filter(|(suffix, _, _)| suffix == "_bucket");
+    let of_one = few.filter(|(_, labels, _)| {
+        labels.iter().any(|(name, value)| name == "device_model" && value == "iPhone15,2")
+    });
+    let bounds: Vec<&str> = of_one
+        .filter_map(|(_, labels, _)| labels.iter().find(|(name, _)| name == "le"))
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert_eq!(bounds, ["0.05", "0.1", "0.2", "0.3", "0.5", "1", "2", "5", "+Inf"]);
     let labels: Vec<&str> = requests.samples[0].1.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(labels, names::REQUESTS.labels);
 }

@@ -46,7 +46,7 @@ pub(crate) fn read(page: &str) -> Result<BTreeMap<String, Family>, String> {
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').ok_or(format!("no type: {line}"))?;
             let family = families.get_mut(name).ok_or(format!("TYPE before HELP: {line}"))?;
-            let known = ["counter", "gauge", "histogram", "summary"].contains(&kind);
+            let known = ["counter", "gauge", "histogram"].contains(&kind);
             if name != current || !known || !family.kind.is_empty() {
                 return fault("a wrong TYPE");
             }
@@ -57,7 +57,6 @@ pub(crate) fn read(page: &str) -> Result<BTreeMap<String, Family>, String> {
             let suffix = name.strip_prefix(&current).ok_or(format!("a stray sample: {line}"))?;
             let allowed: &[&str] = match family.kind.as_str() {
                 "histogram" => &["_bucket", "_sum", "_count"],
-                "summary" => &["_sum", "_count"],
                 _ => &[""],
             };
             if !allowed.contains(&suffix) {

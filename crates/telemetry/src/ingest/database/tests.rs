@@ -83,6 +83,41 @@ fn a_batch_sent_twice_counts_once() {
     assert_eq!(told(&figures(vec![spans(), spans()], &[])), [("GET /a".into(), 1, 1)]);
 }
 
+/// A call as its span says it, with a statement or without.
+fn said(id: u64, system: &str, text: Option<&str>, operation: Option<&str>) -> Span {
+    use crate::ingest::statement::{Said, normalise};
+    call(id, 1, &normalise(Said { system, text, operation, collection: None }))
+}
+
+#[test]
+fn statements_that_were_not_understood_are_no_repetition() {
+    let trace = |of: &dyn Fn(u64) -> Span| {
+        let mut spans = vec![server(1, 0, "GET /a")];
+        spans.extend((2..8).map(of));
+        spans
+    };
+    let named = |of: &dyn Fn(u64) -> Span| {
+        let clock = ManualClock::at_unix_ms(0);
+        let (mut traces, mut calls) = (Traces::default(), Calls::default());
+        calls.at(clock.now(), 0);
+        for request in 1..=3u8 {
+            let mut spans = trace(of);
+            spans.iter_mut().for_each(|span| span.trace = [request; 16]);
+            traces.push(spans, clock.now(), &mut calls);
+        }
+        traces.settle(clock.now().plus(TRACE_QUIET), &mut calls);
+        calls.figures().1[0].repeated.len()
+    };
+    // Six different statements whose literals could not be told from the rest, or none at all.
+    let unread = |id| said(id, "postgresql", Some(&format!("SELECT a{id} 'b\\' '")), None);
+    assert_eq!(named(&unread), 0);
+    assert_eq!(named(&|id| said(id, "postgresql", None, Some("SELECT"))), 0);
+    assert_eq!(named(&|id| said(id, "", None, None)), 0);
+    // The same one, and a command of what is no SQL.
+    assert_eq!(named(&|id| said(id, "postgresql", Some("SELECT a FROM b"), None)), 1);
+    assert_eq!(named(&|id| said(id, "redis", Some("GET a"), None)), 1);
+}
+
 #[test]
 fn a_circle_of_parents_ends() {
     let spans = vec![span(1, 2, What::Step), span(2, 1, What::Step), call(3, 1, "SELECT ?")];
@@ -100,6 +135,7 @@ fn every_table_keeps_its_bound() {
         traces.push(vec![one], clock.now(), &mut calls);
         assert!(traces.open.len() <= TRACES_OPEN_MAX);
     }
+    traces.settle(clock.now().plus(TRACE_QUIET), &mut calls);
     let many = (0..SPANS_OF_TRACE_MAX as u64 * 2).map(|id| call(id + 1, 0, "SELECT ?"));
     traces.push(many.collect(), clock.now(), &mut calls);
     let folded = calls.take_folded();
@@ -121,6 +157,24 @@ fn every_table_keeps_its_bound() {
     let (_, rows) = calls.figures();
     assert_eq!(rows.len(), crate::ingest::OPERATIONS_MAX + 1);
     assert!(rows.iter().any(|row| &*row.operation == "other" && row.requests == 1_745));
+}
+
+#[test]
+fn open_traces_that_grow_keep_the_bound_on_spans() {
+    let clock = ManualClock::at_unix_ms(0);
+    let (mut traces, mut calls) = (Traces::default(), Calls::default());
+    calls.at(clock.now(), 0);
+    let open = SPANS_OPEN_MAX / 1_000;
+    for round in 0..SPANS_OF_TRACE_MAX as u64 {
+        for trace in 1..=open as u128 {
+            let mut one = call(round + 1, 0, "SELECT ?");
+            one.trace = trace.to_be_bytes();
+            traces.push(vec![one], clock.now(), &mut calls);
+            assert!(traces.spans <= SPANS_OPEN_MAX, "{}", traces.spans);
+        }
+    }
+    let folded = calls.take_folded();
+    assert!(folded.iter().any(|(bound, _)| *bound == CallBound::Traces), "{folded:?}");
 }
 
 proptest! {

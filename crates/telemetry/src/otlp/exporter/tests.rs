@@ -9,7 +9,7 @@ use crate::names;
 use crate::otlp::metrics::otlp_name;
 use crate::otlp::protobuf::Writer;
 use crate::otlp::{SpanRecord, TracingOptions, UpstreamCall};
-use crate::sample::Platform;
+use crate::sample::{Platform, Sample};
 use crate::trace::TraceContext;
 
 type Answers = Arc<dyn Fn(usize) -> Result<Posted, PostError> + Send + Sync>;
@@ -136,7 +136,7 @@ fn only_what_may_be_sent_again_is() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut kept = Vec::new();
         metrics.take_kept(&mut kept);
-        runtime.block_on(exporter.send_spans(kept));
+        runtime.block_on(exporter.send_spans(kept, &AtomicU64::new(0)));
         assert_eq!(tried.load(Ordering::SeqCst), attempts, "{status}");
         let failed = metrics.counted(Counter::ExportFailed(OtlpSignal::Traces));
         let dropped = metrics.counted(Counter::SpansDropped(SpanDrop::ExportFailed));
@@ -165,10 +165,75 @@ fn a_receiver_that_never_answers_does_not_hold_the_end() {
     if let Some(export) = &mut scene.exporter.export {
         export.sender = never;
     }
-    scene.keep(10, false);
+    // A batch and some more: what is under way is lost, too, and counted.
+    scene.keep(700, false);
     let metrics = Arc::clone(&scene.metrics);
     let (_, posts) = scene.run();
     assert!(posts.is_empty() && exported(&metrics) == 0);
+    assert_eq!(metrics.counted(Counter::SpansDropped(SpanDrop::Shutdown)), 700);
+}
+
+/// Every exemplar of a metric: trace id, span id, seconds.
+fn exemplars(posts: &[Post], name: &str) -> Vec<(Vec<u8>, Vec<u8>, f64)> {
+    let mut found = Vec::new();
+    for post in posts.iter().filter(|post| post.url.ends_with("/v1/metrics")) {
+        let mut metric = |metric: &[u8]| {
+            let mut is = false;
+            each(metric, 1, |said| Ok(is = said == name.as_bytes()))?;
+            if !is {
+                return Ok(());
+            }
+            each(metric, 9, |data| {
+                each(data, 1, |point| {
+                    each(point, 8, |exemplar| {
+                        let mut one = (Vec::new(), Vec::new(), 0.0);
+                        let mut reader = Reader::new(exemplar);
+                        while let Some((field, value)) = reader.next()? {
+                            match field {
+                                3 => one.2 = value.double()?,
+                                4 => one.1 = value.bytes()?.to_vec(),
+                                5 => one.0 = value.bytes()?.to_vec(),
+                                _ => {}
+                            }
+                        }
+                        found.push(one);
+                        Ok(())
+                    })
+                })
+            })
+        };
+        each(&post.body, 1, |resource| each(resource, 2, |scope| each(scope, 2, &mut metric)))
+            .unwrap();
+    }
+    found
+}
+
+#[test]
+fn latency_series_carry_one_kept_request_each_as_an_exemplar() {
+    let scene = scene(Arc::new(|_| answer(200)));
+    let (operation, release): (Arc<str>, Arc<str>) = ("getOrder".into(), "shop".into());
+    for version in ["3.1.0", "3.2.0"] {
+        scene.metrics.shard(0).record(&Sample {
+            operation: &operation,
+            service: "shop",
+            release: &release,
+            platform: Platform::Ios,
+            app_version: version,
+            device_model: "",
+            status: 200,
+            latency: Duration::from_millis(5),
+            bytes_in: 0,
+            bytes_out: 0,
+        });
+    }
+    // All of them with version 3.1.0, and all as slow: the first one stays.
+    scene.keep(40, false);
+    let (_, posts) = scene.run();
+    for name in ["plimsoll.request.duration", "plimsoll.device.request.duration"] {
+        let trace = TraceContext::new(1, 1, true).trace_id().bytes().to_vec();
+        let expected = [(trace, 100u64.to_be_bytes().to_vec(), 0.005)];
+        assert_eq!(exemplars(&posts, name), expected, "{name}");
+    }
 }
 
 #[test]

@@ -1,0 +1,177 @@
+//! The ledger's page, its JSON and its CSV, over a real database.
+
+use std::sync::Arc;
+
+use plimsoll_base::SystemClock;
+use plimsoll_console::{LedgerRow, MemoryRow, Rooms, RoomsCell};
+use plimsoll_ledger::{Actor, ActorKind, Append, Fact, Ledger, ROOM};
+use plimsoll_manifest::env::Secret;
+use plimsoll_protection::{Keyring, KeyringOptions};
+use plimsoll_store::{OWNER_ROLE, RUNTIME_ROLE, Store, StoreOptions};
+use plimsoll_testkit::database::Database;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+use crate::scene::{HOSTILE, Scene};
+
+struct Kept {
+    scene: Scene,
+    _database: Database,
+    _root: TempDir,
+}
+
+/// A console whose ledger holds these starts of nodes, in this order.
+async fn kept(nodes: &[&str]) -> Kept {
+    let database = Database::new(&[ROOM]).await;
+    let root = tempfile::tempdir().unwrap();
+    let options = KeyringOptions {
+        directory: root.path().join("keys"),
+        signing_key_file: None,
+        kek_file: None,
+        outside_database: false,
+    };
+    let keyring = Arc::new(Keyring::open(&options).unwrap());
+    let ledger = Ledger::new(SystemClock::shared(), Arc::clone(&keyring));
+    for node in nodes {
+        let fact = Fact::Start {
+            version: "0.1.0".into(),
+            node: (*node).into(),
+            role: "all".into(),
+            manifest_sha256: "ab".repeat(32),
+        };
+        let actor = Actor::Named(ActorKind::Operator, "local:1000");
+        let mut connection = database.runtime.acquire().await.unwrap();
+        ledger.append(&mut connection, Append::ok(actor, fact)).await.unwrap();
+    }
+    let store = Store::start(StoreOptions {
+        data_dir: root.path().to_owned(),
+        database_url: Some(Secret::from(database.url(RUNTIME_ROLE))),
+        owner_url: Some(Secret::from(database.url(OWNER_ROLE))),
+        postgres_bin: None,
+        clock: SystemClock::shared(),
+        rooms: vec![ROOM],
+        control: Handle::current(),
+    });
+    let cell = RoomsCell::default();
+    let rooms = Rooms {
+        store: Arc::new(store.await.unwrap()),
+        ledger,
+        checkpoints: root.path().join("ledger/checkpoints"),
+        checkpoint_key: keyring.public_key().clone(),
+        clock: SystemClock::shared(),
+    };
+    assert!(cell.set(rooms).is_ok());
+    let scene = Scene::start_with("127.0.0.1", |mut options| {
+        options.rooms = cell;
+        options
+    });
+    Kept { scene: scene.await, _database: database, _root: root }
+}
+
+fn subjects(answer: &serde_json::Value) -> Vec<&str> {
+    let entries = answer["entries"].as_array().unwrap().iter();
+    entries.map(|entry| entry["subject"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_ledger_is_a_page_json_and_csv() {
+    let kept = kept(&["one", HOSTILE]).await;
+    let scene = &kept.scene;
+    *scene.made.memory.lock().unwrap() = Some(MemoryRow {
+        ledger: LedgerRow { sealed: 2, ..LedgerRow::default() },
+        ..MemoryRow::default()
+    });
+    let page = scene.get("/ledger").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    for part in
+        ["2 entries", "of all time", "read at 2026-11-22 08:10:00 UTC", "plimsoll.start", "CSV"]
+    {
+        assert!(page.body.contains(part), "no `{part}` in {}", page.body);
+    }
+    assert!(!page.body.contains("<script>"), "hostile text is escaped");
+    let json = scene.get("/ledger?format=json").await;
+    assert_eq!((json.status, json.header("content-type")), (200, "application/json"));
+    let api = scene.get("/api/v1/ledger").await.json();
+    assert_eq!(json.json()["entries"], api["entries"]);
+    assert_eq!(subjects(&api).len(), 2);
+    let table = scene.get("/ledger.csv").await;
+    assert_eq!(table.header("content-type"), "text/csv; charset=utf-8; header=present");
+    let lines: Vec<&str> = table.body.split("\r\n").collect();
+    assert!(lines[0].starts_with("id,at_unix_ms,position,action,outcome,actor_kind,actor,subject"));
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert!(lines[1].contains("plimsoll.start,ok,operator,"), "{lines:?}");
+    kept.scene.stop().await;
+}
+
+#[tokio::test]
+async fn the_ledger_is_narrowed_by_time_and_its_links_keep_what_was_asked() {
+    let kept = kept(&["one", "two", "three"]).await;
+    let scene = &kept.scene;
+    let all = "from_unix_ms=1700000000000&to_unix_ms=4100000000000&limit=2";
+    let page = scene.get(&format!("/ledger?{all}&outcome=ok")).await.body.replace("&amp;", "&");
+    let links: Vec<&str> =
+        page.split("href=\"").filter_map(|rest| rest.split('"').next()).collect();
+    let older = links.iter().find(|link| link.contains("before=")).unwrap();
+    let json = links.iter().find(|link| link.contains("format=json")).unwrap();
+    let csv = links.iter().find(|link| link.starts_with("/ledger.csv")).unwrap();
+    for link in [older, json, csv] {
+        for part in all.split('&').chain(["outcome=ok"]) {
+            assert!(link.contains(part), "{part} in {link}");
+        }
+    }
+    assert_eq!(subjects(&scene.get(json).await.json()).len(), 2);
+    assert_eq!(scene.get(csv).await.body.lines().count(), 3);
+    let next = scene.get(&format!("{older}&format=json")).await.json();
+    assert_eq!(subjects(&next).len(), 1, "{next}");
+    // As the form sends it: UTC, and what was left empty, too.
+    let form = "/ledger?action=&outcome=&actor=&subject=&from=2023-11-14T22:14&to=";
+    let page = scene.get(form).await.body;
+    assert!(page.contains("value=\"2023-11-14T22:14\""), "{page}");
+    assert!(page.contains("from 2023-11-14 22:14:00 UTC on"), "{page}");
+    assert!(page.contains("three"));
+    let past = scene.get("/ledger?to=2023-11-14T22:14:05").await.body;
+    assert!(past.contains("No entry is like that") && past.contains("before 2023-11-14"), "{past}");
+    kept.scene.stop().await;
+}
+
+#[tokio::test]
+async fn what_means_nothing_is_refused_as_a_page_to_people_and_a_problem_to_programs() {
+    let kept = kept(&[]).await;
+    let scene = &kept.scene;
+    for query in ["from=yesterday", "limit=x", "before=x", "format=xml", "colour=red"] {
+        let answer = scene.get(&format!("/api/v1/ledger?{query}")).await;
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (400, &"PLM-OPS-0003".into()),
+            "{query}"
+        );
+        let page = scene.get(&format!("/ledger?{query}")).await;
+        assert_eq!((page.status, page.header("content-type")), (400, "text/html; charset=utf-8"));
+        assert!(page.body.contains("PLM-OPS-0003"), "{}", page.body);
+    }
+    kept.scene.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_database_the_page_says_why_and_what_next() {
+    let scene = Scene::start().await;
+    *scene.made.memory.lock().unwrap() = Some(MemoryRow {
+        database_down: Some("it is being started".into()),
+        ..MemoryRow::default()
+    });
+    let page = scene.get("/ledger").await;
+    assert_eq!((page.status, page.header("content-type")), (503, "text/html; charset=utf-8"));
+    assert_eq!(page.header("retry-after"), "5");
+    for part in ["it is being started", "plimsoll doctor", "/readyz", "PLM-OPS-0008", "goes on"] {
+        assert!(page.body.contains(part), "no `{part}` in {}", page.body);
+    }
+    for path in ["/ledger?format=json", "/ledger.csv", "/api/v1/ledger"] {
+        let answer = scene.get(path).await;
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (503, &"PLM-OPS-0008".into()),
+            "{path}"
+        );
+    }
+    scene.stop().await;
+}

@@ -23,7 +23,7 @@ mod store;
 
 pub use connect::{DATABASE, OWNER_ROLE, RUNTIME_ROLE, SERVER_MAJOR_MIN, SUPERUSER_ROLE};
 pub use error::StoreError;
-pub use facts::{Fact, Weight};
+pub use facts::{Fact, Weight, facts_outside};
 pub use migrate::{MigrateError, Migrated, MigratedRoom, migrate};
 pub use sqlx::PgPool;
 pub use store::{Store, StoreOptions, StoreState};

@@ -6,6 +6,7 @@
 //! kernel tells it to stop (Linux), and the next start ends what is left of it. One process uses a
 //! cluster at a time: a lock sees to that.
 
+mod access;
 mod binaries;
 mod error;
 mod layout;

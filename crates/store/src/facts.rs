@@ -3,10 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use plimsoll_manifest::env::Secret;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
 use crate::connect::SERVER_MAJOR_MIN;
+use crate::error::StoreError;
+use crate::store::parse;
 
 /// Free space below which we warn, and below which there is danger, in bytes.
 const FREE_LOW_BYTES: u64 = 2 << 30;
@@ -23,6 +26,17 @@ pub enum Weight {
     Weak,
     /// Data is in danger, or nothing works.
     Bad,
+}
+
+/// Who owns and who uses the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Roles {
+    /// One role does both.
+    Single,
+    /// Two roles, on a server that is somebody else's.
+    Two,
+    /// Two roles, on a server that this process itself runs.
+    TwoOfOurs,
 }
 
 /// One thing to know about the database.
@@ -66,7 +80,7 @@ const SERVER: &str = "select current_setting('server_version') as version, \
 /// What the server says of itself.
 pub(crate) async fn of_server(
     options: &sqlx::postgres::PgConnectOptions,
-    single_role: bool,
+    roles: Roles,
 ) -> Vec<Fact> {
     let ask = async {
         let mut connection = PgConnection::connect_with(options).await?;
@@ -76,13 +90,40 @@ pub(crate) async fn of_server(
     };
     let bad = |text: String| vec![Fact::new(Weight::Bad, text)];
     match timeout(WITHIN, ask).await {
-        Ok(Ok(server)) => judge(&server, single_role),
+        Ok(Ok(server)) => judge(&server, roles),
         Ok(Err(error)) => bad(format!("The database cannot be asked: {error}.")),
         Err(_) => bad(format!("The database did not answer within {} s.", WITHIN.as_secs())),
     }
 }
 
-fn judge(server: &Server, single_role: bool) -> Vec<Fact> {
+/// What is so about the database that `DATABASE_URL` names, for a command beside no running server:
+/// both roles are tried.
+///
+/// # Errors
+/// When a URL cannot be read.
+pub async fn facts_outside(
+    database_url: &Secret,
+    owner_url: Option<&Secret>,
+) -> Result<Vec<Fact>, StoreError> {
+    let runtime = parse("DATABASE_URL", database_url)?;
+    let owner = owner_url.map(|url| parse("PLIMSOLL_DATABASE_OWNER_URL", url)).transpose()?;
+    let two = owner.as_ref().is_some_and(|o| o.get_username() != runtime.get_username());
+    let mut facts = of_server(&runtime, if two { Roles::Two } else { Roles::Single }).await;
+    if let Some(owner) = owner {
+        let why = match timeout(WITHIN, PgConnection::connect_with(&owner)).await {
+            Ok(Ok(_)) => return Ok(facts),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", WITHIN.as_secs()),
+        };
+        facts.push(Fact::new(
+            Weight::Bad,
+            format!("The owner cannot migrate: {why}. Mend PLIMSOLL_DATABASE_OWNER_URL."),
+        ));
+    }
+    Ok(facts)
+}
+
+fn judge(server: &Server, roles: Roles) -> Vec<Fact> {
     let version = &server.version;
     let major = u32::try_from(server.number / 10_000).unwrap_or_default();
     let mut facts = vec![if major < SERVER_MAJOR_MIN {
@@ -108,15 +149,23 @@ fn judge(server: &Server, single_role: bool) -> Vec<Fact> {
          role without superuser, and name it in DATABASE_URL.",
     );
     note(
-        single_role && !server.superuser,
+        roles == Roles::Single && !server.superuser,
         Weight::Weak,
         "One role owns and uses the database, so that only triggers keep the ledger append-only: \
          make a second role, and name the owner in PLIMSOLL_DATABASE_OWNER_URL.",
     );
     note(
-        !single_role && !server.superuser,
+        roles == Roles::Two && !server.superuser,
         Weight::Good,
         "Owner and runtime are two roles: the process cannot change what it appended.",
+    );
+    note(
+        roles == Roles::TwoOfOurs && !server.superuser,
+        Weight::Weak,
+        "Owner and runtime are two roles, but the server is the process's own: whoever takes over \
+         the user that runs it can change what was appended, and only the ledger's checkpoints \
+         tell. A server elsewhere keeps the two apart: name it in DATABASE_URL and \
+         PLIMSOLL_DATABASE_OWNER_URL.",
     );
     note(
         off(&server.fsync),
@@ -239,33 +288,39 @@ mod tests {
         }
     }
 
-    fn worst(server: &Server, single_role: bool) -> (Weight, String) {
-        let facts = judge(server, single_role);
+    fn worst(server: &Server, roles: Roles) -> (Weight, String) {
+        let facts = judge(server, roles);
         let worst = facts.into_iter().max_by_key(|fact| fact.weight).unwrap();
         (worst.weight, worst.sentence)
     }
 
     #[test]
     fn what_is_weak_is_said_with_what_to_do() {
-        assert_eq!(worst(&server(), false).0, Weight::Good);
+        assert_eq!(worst(&server(), Roles::Two).0, Weight::Good);
         let off = || "off".to_owned();
-        for (server, single, weight, words) in [
-            (Server { number: 140_001, ..server() }, false, Weight::Bad, "upgrade"),
-            (Server { superuser: true, ..server() }, true, Weight::Bad, "superuser"),
-            (server(), true, Weight::Weak, "PLIMSOLL_DATABASE_OWNER_URL"),
-            (Server { fsync: off(), ..server() }, false, Weight::Bad, "fsync = on"),
-            (Server { full_page_writes: off(), ..server() }, false, Weight::Bad, "tear"),
-            (Server { synchronous_commit: off(), ..server() }, false, Weight::Weak, "lose"),
-            (Server { checksums: off(), ..server() }, false, Weight::Weak, "pg_checksums"),
-            (Server { wal_level: "replica".into(), ..server() }, false, Weight::Weak, "outbox"),
+        for (server, roles, weight, words) in [
+            (Server { number: 140_001, ..server() }, Roles::Two, Weight::Bad, "upgrade"),
+            (Server { superuser: true, ..server() }, Roles::Single, Weight::Bad, "superuser"),
+            (server(), Roles::Single, Weight::Weak, "PLIMSOLL_DATABASE_OWNER_URL"),
+            (server(), Roles::TwoOfOurs, Weight::Weak, "checkpoints"),
+            (Server { fsync: off(), ..server() }, Roles::Two, Weight::Bad, "fsync = on"),
+            (Server { full_page_writes: off(), ..server() }, Roles::Two, Weight::Bad, "tear"),
+            (Server { synchronous_commit: off(), ..server() }, Roles::Two, Weight::Weak, "lose"),
+            (Server { checksums: off(), ..server() }, Roles::Two, Weight::Weak, "pg_checksums"),
+            (
+                Server { wal_level: "replica".into(), ..server() },
+                Roles::Two,
+                Weight::Weak,
+                "outbox",
+            ),
             (
                 Server { idle_slots: 1, slot_keep: "-1".into(), ..server() },
-                false,
+                Roles::Two,
                 Weight::Weak,
                 "slot",
             ),
         ] {
-            let (found, sentence) = worst(&server, single);
+            let (found, sentence) = worst(&server, roles);
             assert_eq!(found, weight, "{sentence}");
             assert!(sentence.contains(words), "{sentence}");
         }

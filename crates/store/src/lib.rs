@@ -25,7 +25,7 @@ mod store;
 
 pub use connect::{DATABASE, OWNER_ROLE, RUNTIME_ROLE, SERVER_MAJOR_MIN, SUPERUSER_ROLE};
 pub use error::StoreError;
-pub use facts::{Fact, Weight};
+pub use facts::{Fact, Weight, facts_outside};
 pub use migrate::{MigrateError, Migrated, MigratedRoom, migrate};
 pub use redis::{Redis, RedisError, RedisScript};
 pub use sqlx::PgPool;

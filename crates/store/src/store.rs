@@ -16,7 +16,7 @@ use crate::Room;
 use crate::cluster::{BinarySearch, Cluster, ClusterOptions};
 use crate::connect::{DATABASE, Hidden, OWNER_ROLE, RUNTIME_ROLE, owner_pool, quiet, runtime_pool};
 use crate::error::StoreError;
-use crate::facts::{self, Fact, Weight};
+use crate::facts::{self, Fact, Roles, Weight};
 use crate::migrate::{Migrated, migrate};
 use crate::monitor::{Monitor, Source};
 
@@ -206,9 +206,17 @@ impl Store {
         if let StoreState::Down { why, .. } = &*self.state.borrow() {
             facts.push(Fact::new(Weight::Bad, format!("The database is down: {why}.")));
         }
-        facts.extend(facts::of_server(&self.runtime.0, self.single_role).await);
+        facts.extend(facts::of_server(&self.runtime.0, self.roles()).await);
         facts.extend(facts::of_place(&self.data_dir));
         facts
+    }
+
+    fn roles(&self) -> Roles {
+        match (self.single_role, self.is_private()) {
+            (true, _) => Roles::Single,
+            (false, true) => Roles::TwoOfOurs,
+            (false, false) => Roles::Two,
+        }
     }
 
     /// Closes the connections and stops the private cluster. Returns when both are done.

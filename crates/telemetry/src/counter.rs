@@ -430,7 +430,7 @@ pub enum Gauge {
 
 impl Gauge {
     /// Every gauge and its name, in the order of the variants.
-    pub(crate) const ALL: [(Gauge, &'static Name); GAUGES] = [
+    pub(crate) const ALL: &[(Gauge, &'static Name)] = &[
         (Gauge::ConnectionsOpen, &names::CONNECTIONS_OPEN),
         (Gauge::RequestsInFlight, &names::REQUESTS_IN_FLIGHT),
         (Gauge::UpstreamConnectionsOpen, &names::UPSTREAM_CONNECTIONS_OPEN),
@@ -451,7 +451,7 @@ impl Gauge {
 }
 
 /// How many gauges there are.
-pub(crate) const GAUGES: usize = 15;
+pub(crate) const GAUGES: usize = Gauge::ALL.len();
 
 #[cfg(test)]
 mod tests {

@@ -95,7 +95,7 @@ pub(crate) fn render(
     page.single(&names::OBJECTIVE, metrics.objective().as_secs_f64());
     counters(&mut page, metrics);
     cold_starts(&mut page, metrics);
-    for (gauge, name) in Gauge::ALL {
+    for &(gauge, name) in Gauge::ALL {
         page.single(name, metrics.gauge(gauge));
     }
     let (held, max) = shared.registry.size();

@@ -9,7 +9,7 @@ use http::Method;
 use plimsoll_edge::Listener;
 use plimsoll_manifest::{Manifest, OriginUrl, Overrides, env};
 use plimsoll_store::cluster::{Binaries, BinarySearch};
-use plimsoll_store::{Redis, RedisScript};
+use plimsoll_store::{Fact, Redis, RedisScript, Weight, facts_outside};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use serde_json::json;
@@ -82,13 +82,17 @@ pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a running Plimsoll says of its database; without one, whether there could be one.
+/// What a running Plimsoll says of its database; without one, what can be seen of it from here.
 fn database(arguments: &Doctor) -> Vec<Finding> {
     const WHAT: &str = "database";
     let asked = data_dir_of_running(arguments.data_dir.as_deref())
         .and_then(|directory| ask(&directory, Method::GET, "/api/v1/database", None));
     let Ok(answer) = asked else {
-        return vec![postgres()];
+        return match env::secret("DATABASE_URL") {
+            Ok(Some(url)) => outside(&url),
+            Ok(None) => vec![postgres()],
+            Err(error) => vec![broken_environment("database", &error)],
+        };
     };
     let facts = answer["facts"].as_array().cloned().unwrap_or_default();
     facts
@@ -109,14 +113,7 @@ fn redis() -> Option<Finding> {
     const WHAT: &str = "redis";
     let url = match env::secret("REDIS_URL") {
         Ok(url) => url?,
-        Err(error) => {
-            return Some(Finding::bad(
-                State::Broken,
-                WHAT,
-                error.to_string(),
-                "mend the environment",
-            ));
-        }
+        Err(error) => return Some(broken_environment(WHAT, &error)),
     };
     let asked = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
@@ -138,16 +135,42 @@ fn redis() -> Option<Finding> {
     })
 }
 
+fn broken_environment(what: &'static str, error: &env::EnvError) -> Finding {
+    Finding::bad(State::Broken, what, error.to_string(), "mend the environment")
+}
+
+/// What the database says that `DATABASE_URL` names.
+fn outside(url: &env::Secret) -> Vec<Finding> {
+    const WHAT: &str = "database";
+    let owner = match env::secret("PLIMSOLL_DATABASE_OWNER_URL") {
+        Ok(owner) => owner,
+        Err(error) => return vec![broken_environment("database", &error)],
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let facts = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
+        let facts = runtime.block_on(facts_outside(url, owner.as_ref()));
+        facts.map_err(|error| error.to_string())
+    });
+    match facts {
+        Ok(facts) => facts.into_iter().map(|fact| of_fact(WHAT, fact)).collect(),
+        Err(error) => {
+            vec![Finding::bad(State::Broken, WHAT, error, "mend the URL in the environment")]
+        }
+    }
+}
+
+fn of_fact(what: &'static str, fact: Fact) -> Finding {
+    let state = match fact.weight {
+        Weight::Good => State::Ok,
+        Weight::Weak => State::Weak,
+        Weight::Bad => State::Broken,
+    };
+    Finding { state, ..Finding::ok(what, fact.sentence) }
+}
+
 /// Whether a private Postgres could be started.
 fn postgres() -> Finding {
     const WHAT: &str = "postgres";
-    match env::secret("DATABASE_URL") {
-        Ok(Some(_)) => return Finding::ok(WHAT, "DATABASE_URL names the database"),
-        Ok(None) => {}
-        Err(error) => {
-            return Finding::bad(State::Broken, WHAT, error.to_string(), "mend the environment");
-        }
-    }
     let named = env::var("PLIMSOLL_PG_BIN").ok().flatten().map(PathBuf::from);
     match Binaries::find_all(&BinarySearch::of_this_machine(named))
         .map(|all| all.into_iter().next())

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::cluster::access;
 use crate::cluster::binaries::{
     Binaries, BinarySearch, clean_command, data_major, install_command,
 };
@@ -18,13 +19,6 @@ use crate::cluster::processes;
 use crate::cluster::spawn::{as_user, end_with_us};
 use crate::cluster::user::RunAs;
 use crate::connect::SUPERUSER_ROLE;
-
-/// Nobody comes over a network, and whoever may open the socket is us.
-const HBA: &str = "\
-# Written by Plimsoll. The socket lies in a folder that only the server's user may enter.
-local all         all trust
-local replication all trust
-";
 
 /// A cluster that can be started.
 #[derive(Debug)]
@@ -67,6 +61,7 @@ pub(crate) fn prepare(
     if made_by.is_none() {
         initialise(&layout, binaries, &run_as)?;
     }
+    access::write(&data, &run_as)?;
     let binaries = binaries.clone();
     Ok(Prepared { binaries, run_as, layout, socket_dir, _lock: lock })
 }
@@ -120,7 +115,6 @@ fn initialise(layout: &Layout, binaries: &Binaries, run_as: &RunAs) -> Result<()
     let made = run_as
         .give(&fresh)
         .and_then(|()| initdb(&fresh, binaries, run_as))
-        .and_then(|()| write_hba(&fresh))
         .and_then(|()| sync(&fresh));
     if let Err(error) = made {
         if let Err(left) = remove_fresh() {
@@ -174,13 +168,4 @@ fn sync(fresh: &Path) -> Result<(), ClusterError> {
 #[cfg(not(target_os = "linux"))]
 fn sync(fresh: &Path) -> Result<(), ClusterError> {
     sync_folder(fresh)
-}
-
-fn write_hba(fresh: &Path) -> Result<(), ClusterError> {
-    use std::io::Write as _;
-    let path = fresh.join("pg_hba.conf");
-    let refused = |source| ClusterError::file(&path, source);
-    let mut file =
-        std::fs::OpenOptions::new().write(true).truncate(true).open(&path).map_err(refused)?;
-    file.write_all(HBA.as_bytes()).and_then(|()| file.sync_all()).map_err(refused)
 }

@@ -1,10 +1,11 @@
 //! A cluster that starts, stops and starts again.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 
 use plimsoll_base::{Clock as _, SystemClock};
 use plimsoll_store::cluster::{Cluster, ClusterError, ClusterState};
-use plimsoll_store::{DATABASE, RUNTIME_ROLE, SUPERUSER_ROLE};
+use plimsoll_store::{DATABASE, OWNER_ROLE, RUNTIME_ROLE, SUPERUSER_ROLE};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::place::{connect, data, data_dir, root, start};
@@ -98,6 +99,44 @@ async fn root_steps_down_and_lets_only_that_user_through() {
 }
 
 #[tokio::test]
+async fn another_user_who_passes_the_folder_does_not_become_one_of_our_roles() {
+    if !root("be somebody else") {
+        return;
+    }
+    let folder = data_dir();
+    let cluster = start(folder.path()).await;
+    cluster.create_database("mvp").await.unwrap();
+    cluster.stop().await;
+    // As an older version left it.
+    let everybody = "local all all trust\nlocal replication all trust\n";
+    std::fs::write(data(folder.path()).join("pg_hba.conf"), everybody).unwrap();
+    let cluster = start(folder.path()).await;
+    let owner = std::fs::metadata(data(folder.path())).unwrap();
+    let ask = |role: &str, database: &str| {
+        let output = std::process::Command::new(cluster.binaries().folder().join("psql"))
+            .arg("-h")
+            .arg(cluster.socket_dir())
+            .args(["-U", role, "-d", database, "-Atc", "select current_user"])
+            .current_dir("/")
+            .uid(owner.uid())
+            .gid(owner.gid())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
+    };
+    for role in [SUPERUSER_ROLE, OWNER_ROLE, RUNTIME_ROLE] {
+        let said = ask(role, DATABASE);
+        assert!(said.contains("Peer authentication failed"), "{role}: {said}");
+    }
+    assert_eq!(ask("mvp", "mvp"), "mvp\n", "a role of the team's own in its own database");
+    let said = ask("mvp", DATABASE);
+    assert!(said.contains("no pg_hba.conf entry"), "{said}");
+    let options = cluster.connect_options(OWNER_ROLE, DATABASE);
+    PgConnection::connect_with(&options).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_database_for_somebody_else_is_made_once_and_is_theirs_alone() {
     let folder = data_dir();
     let cluster = start(folder.path()).await;
@@ -111,7 +150,9 @@ async fn a_database_for_somebody_else_is_made_once_and_is_theirs_alone() {
     for (role, database) in [("mvp", DATABASE), ("other", "mvp"), (RUNTIME_ROLE, "mvp")] {
         let options = cluster.connect_options(role, database);
         let error = PgConnection::connect_with(&options).await.unwrap_err().to_string();
-        assert!(error.contains("permission denied for database"), "{role} {database}: {error}");
+        let refused = ["permission denied for database", "no pg_hba.conf entry"];
+        let refused = refused.iter().any(|words| error.contains(words));
+        assert!(refused, "{role} {database}: {error}");
     }
     assert!(other.contains("/other?"), "{other}");
     // Beside a running server, as `plimsoll database create` is.

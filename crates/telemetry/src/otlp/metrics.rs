@@ -361,7 +361,7 @@ fn cold_starts(page: &mut Page<'_>, metrics: &Metrics) {
 }
 
 fn singles(page: &mut Page<'_>, metrics: &Metrics, shared: &Shared) {
-    for (gauge, name) in Gauge::ALL {
+    for &(gauge, name) in Gauge::ALL {
         page.single(name, PointValue::Int(metrics.gauge(gauge)));
     }
     let (held, max) = shared.registry.size();

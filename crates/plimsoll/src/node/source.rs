@@ -240,6 +240,14 @@ pub(crate) fn weaknesses(config: &Config) -> Vec<Notice> {
             "Name limits in [[limit]]; `plimsoll init` suggests some.",
         );
     }
+    for overlap in config.router().overlaps() {
+        let why = format!("{}: the operations keep their own policies.", overlap.said());
+        note(
+            "A passthrough covers operations",
+            &why,
+            "Give the passthrough a prefix of its own, unless this is meant.",
+        );
+    }
     let public = manifest.edge.listen.iter().any(|address| !address.0.ip().is_loopback());
     if public && manifest.edge.tls.is_none() && manifest.edge.trusted_proxies.is_empty() {
         note(

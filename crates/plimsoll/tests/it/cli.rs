@@ -8,13 +8,13 @@ use plimsoll_testkit::free_addr;
 
 use crate::scene::{CONTRACT, Scene};
 
-fn plimsoll(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn plimsoll(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     command.current_dir(folder).env("COLUMNS", "100").env("PLIMSOLL_DATA_DIR", folder.join("data"));
     command.args(arguments).output().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 

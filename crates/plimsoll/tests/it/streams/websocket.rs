@@ -16,9 +16,13 @@ use super::{PASSTHROUGH, scene};
 use crate::bodies::tools::{HandOrigin, SECOND, Watch, eventually_async};
 use crate::scene::{Scene, open_manifest};
 
-type Socket = WebSocketStream<TcpStream>;
+pub(super) type Socket = WebSocketStream<TcpStream>;
 
-async fn connect(addr: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Result<Socket, Error> {
+pub(super) async fn connect(
+    addr: SocketAddr,
+    path: &str,
+    fields: &[(&str, &str)],
+) -> Result<Socket, Error> {
     let mut request = format!("ws://{addr}{path}").into_client_request()?;
     for (name, value) in fields {
         let name: http::HeaderName = name.parse().unwrap();

@@ -16,6 +16,7 @@ mod connections;
 mod core;
 mod deny;
 mod exchange;
+mod frames;
 mod framing;
 mod guard;
 mod handle;

@@ -132,6 +132,7 @@ impl Source for Node {
     fn notices(&self) -> Vec<Notice> {
         let config = self.edge.config();
         let mut notices = self.refusals();
+        notices.extend(self.restart_notice());
         notices.extend(weaknesses(&config));
         notices
     }
@@ -205,6 +206,21 @@ impl Node {
             ),
             next: "Mend it; it is read again when the file changes.".to_owned(),
         }]
+    }
+}
+
+impl Node {
+    fn restart_notice(&self) -> Option<Notice> {
+        let keys = self.waits_for_restart();
+        if keys.is_empty() {
+            return None;
+        }
+        Some(Notice {
+            level: NoticeLevel::Warning,
+            title: "The changed manifest needs a restart".to_owned(),
+            why: format!("Not in force before that: {}. All else is.", keys.join(", ")),
+            next: "Restart the process; with LISTEN_FDS no request is lost.".to_owned(),
+        })
     }
 }
 

@@ -174,12 +174,11 @@ async fn switch(
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let core = &context.core;
-    let endpoint = service.release.pick(core.clock.now());
     let request = Message::new(head, InboundBody::Empty).request();
     let Some(request) = request else { return Err(Problem::new(Code::BadFraming)) };
-    let answered =
-        upstream::tunnel(context, endpoint, service.timeouts, client, &service.name, request).await;
-    match answered {
+    let (release, timeouts) = (&service.release, service.timeouts);
+    let upgrading = upstream::Upgrading { release, timeouts, service: &service.name };
+    match upstream::tunnel(context, &upgrading, client, request).await {
         Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let upgrade = response.headers().get(header::UPGRADE).cloned();
             let headers = response.headers_mut();

@@ -50,6 +50,27 @@ async fn exchange(socket: &mut Socket, message: Message) {
     assert!(back == message, "{} bytes came back", back.len());
 }
 
+/// Nothing was sent to a URL that cannot be reached, so the next one is tried, and one that fails
+/// again and again is passed over.
+#[tokio::test]
+async fn a_dead_url_costs_no_upgrade() {
+    let dead = plimsoll_testkit::free_addr().unwrap();
+    let more = "[service.ejection]\nconsecutive_failures = 2\n";
+    let scene = Scene::start(|origin| {
+        open_manifest(origin, "", more, PASSTHROUGH)
+            .replacen("urls = [", &format!("urls = [\"http://{dead}\", "), 1)
+            .replacen("cores = 2", "cores = 1", 1)
+    });
+    for n in 0..6 {
+        echoing(&scene, &format!("upgrade-{n}")).await;
+    }
+    let metric = |series: &str| {
+        scene.edge.metric(&format!("{series}{{service=\"app\"}}")).unwrap().unwrap_or(0.0)
+    };
+    assert_eq!(metric("plimsoll_upstream_retries_total"), 2.0);
+    assert_eq!(metric("plimsoll_upstream_ejections_total"), 1.0);
+}
+
 #[tokio::test]
 async fn messages_of_every_kind_and_size_come_back_as_they_went() {
     let scene = scene();

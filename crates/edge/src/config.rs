@@ -17,6 +17,7 @@ use plimsoll_snapshot::{Routes, Security};
 use rustls::ServerConfig;
 
 use crate::auth::{AuthOptions, AuthParts, AuthSetupError, Authenticator};
+use crate::cors::Cors;
 use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
 use crate::router::{Router, RouterFault, RouterOptions};
 use crate::tls::{self, TlsError};
@@ -157,6 +158,7 @@ pub struct Config {
     pub(crate) revocation_staleness_max: Duration,
     pub(crate) forward_principal: ForwardPrincipal,
     pub(crate) client_rules: ClientRules,
+    pub(crate) cors: Option<Cors>,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     documents: Vec<Document>,
     upstream_tls: UpstreamTls,
@@ -217,6 +219,7 @@ impl Config {
             revocation_staleness_max: manifest.auth.revocation_staleness_max.0,
             forward_principal: manifest.auth.forward_principal,
             client_rules: ClientRules::new(&manifest.client.headers),
+            cors: manifest.cors.as_ref().map(Cors::new),
             tls,
             documents: documents(&input.routes),
             upstream_tls,

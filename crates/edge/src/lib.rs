@@ -14,6 +14,7 @@ mod config;
 mod conn;
 mod connections;
 mod core;
+mod cors;
 mod deny;
 mod exchange;
 mod frames;

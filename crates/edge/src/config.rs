@@ -17,6 +17,7 @@ use plimsoll_snapshot::{Routes, Security};
 use rustls::ServerConfig;
 
 use crate::auth::{AuthOptions, AuthParts, AuthSetupError, Authenticator};
+use crate::cors::Cors;
 use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
 use crate::router::{Router, RouterFault, RouterOptions};
 use crate::tls::{self, TlsError};
@@ -165,6 +166,7 @@ pub struct Config {
     pub(crate) client_rules: ClientRules,
     /// The header fields in which API keys come, by custom and by the contracts.
     pub(crate) api_key_fields: Vec<HeaderName>,
+    pub(crate) cors: Option<Cors>,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     documents: Vec<Document>,
     upstream_tls: UpstreamTls,
@@ -226,6 +228,7 @@ impl Config {
             forward_principal: manifest.auth.forward_principal,
             client_rules: ClientRules::new(&manifest.client.headers),
             api_key_fields: api_key_fields(&input.routes),
+            cors: manifest.cors.as_ref().map(Cors::new),
             tls,
             documents: documents(&input.routes),
             upstream_tls,

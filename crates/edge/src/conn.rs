@@ -1,9 +1,11 @@
 //! One client connection: admitted, greeted (TLS), told apart (HTTP/1.1 or HTTP/2), served.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -233,7 +235,7 @@ where
 }
 
 /// No pings: they would wake a phone's radio for nothing. A client that is gone shows when an
-/// answer is not taken (`guard`), and an idle connection is closed after `keep_alive`.
+/// answer is not taken (`guard`), and an idle connection is told to go (GOAWAY) after `keep_alive`.
 async fn serve_h2<S>(context: Arc<ConnContext>, io: Guarded<S>, bounds: Bounds) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -241,6 +243,7 @@ where
     context.state.set_multiplexed();
     let mut phase = context.core.phase.clone();
     let executor = StreamExecutor::new(&context.core, bounds.write_stall);
+    let state = Arc::clone(&context.state);
     let service = service_fn(move |request| stack::serve(Arc::clone(&context), request));
     let header_list_max = u32::try_from(bounds.header_bytes_max).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(executor)
@@ -251,10 +254,20 @@ where
         .max_send_buf_size(H2_SEND_BUFFER)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return ended.map_err(Into::into),
-        _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    connection.await.map_err(Into::into)
+    let mut draining = pin!(phase.wait_for(|phase| *phase != Phase::Serving));
+    let mut leaving = false;
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(ended.map_err(Into::into));
+            }
+            // The guard sees that the idle time is over while the connection is polled.
+            if leaving || !(state.is_idle_over() || draining.as_mut().poll(cx).is_ready()) {
+                return Poll::Pending;
+            }
+            leaving = true;
+            connection.as_mut().graceful_shutdown();
+        }
+    })
+    .await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use plimsoll_base::{Deadline, Nanos};
 use plimsoll_http_kit::forwarded::Client as ForwardedClient;
 use plimsoll_http_kit::hygiene::Fields;
@@ -19,6 +19,7 @@ use crate::auth::Verified;
 use crate::body::InboundState;
 use crate::config::Config;
 use crate::conn::ConnContext;
+use crate::cors;
 use crate::limit::Standings;
 
 /// What stands in figures and logs for a request that no route took.
@@ -44,6 +45,8 @@ pub(crate) struct Exchange {
     pub(crate) release: Option<Arc<str>>,
     pub(crate) client: ClientContext,
     pub(crate) from: ForwardedClient,
+    /// The page that asks, where `[cors]` wants to know.
+    pub(crate) origin: Option<HeaderValue>,
     pub(crate) verified: Option<Arc<Verified>>,
     /// The call leaves an entry in the ledger.
     pub(crate) audit: Option<Audit>,
@@ -78,6 +81,7 @@ impl Exchange {
             release: None,
             client: ClientContext::default(),
             from: context.peer.itself(),
+            origin: None,
             verified: None,
             audit: None,
             deadline: None,
@@ -106,6 +110,9 @@ impl Exchange {
             |parent| parent.child(span, false),
         ));
         self.from = self.context.peer.client(headers, &config.trusted);
+        if config.cors.is_some() {
+            self.origin = cors::origin(headers);
+        }
     }
 
     /// The operation, or what stands for it in figures and logs.

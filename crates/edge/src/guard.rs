@@ -5,11 +5,13 @@
 //! most one timer for reading and one for writing, armed only when the socket has nothing to give
 //! or take, and moved lazily: a timer that fires early looks at the clock and goes back to sleep.
 
+mod state;
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,8 +19,11 @@ use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_telemetry::{Counter, Shard, SlowClient};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::frames::FrameScan;
 use crate::framing::FramingScan;
 use crate::lazy_timer::LazyTimer;
+
+pub(crate) use state::ConnState;
 
 /// An answer must move at least this many bytes in every `write_stall` window while the client's
 /// socket is full, or the connection is cut (slow-read attack).
@@ -28,6 +33,9 @@ const WRITE_BYTES_PER_WINDOW_MIN: u64 = 4 * 1024;
 const LINGER_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 const LINGER_PIECE: usize = 16 * 1024;
+
+/// How long a connection whose idle time is over may take to hear that (GOAWAY) and to go.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
 /// What the guard allows, from `[edge]` in the manifest.
 #[derive(Debug, Clone, Copy)]
@@ -40,75 +48,6 @@ pub(crate) struct GuardLimits {
     pub(crate) write_stall: Duration,
 }
 
-/// What the service tells the guard about the connection. Shared between the two; all of it is
-/// touched by one core only, so the atomics cost nothing but are `Send`.
-#[derive(Debug, Default)]
-pub(crate) struct ConnState {
-    in_flight: AtomicU32,
-    requests: AtomicU64,
-    /// When the last request that ended did.
-    ended: AtomicU64,
-    multiplexed: AtomicBool,
-    upgraded: AtomicBool,
-    ambiguous: AtomicBool,
-    unread: AtomicBool,
-}
-
-impl ConnState {
-    /// A request's head is complete.
-    pub(crate) fn request_begins(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.unread.store(false, Ordering::Relaxed);
-    }
-
-    /// A request's answer has been handed over whole, or given up.
-    pub(crate) fn request_ends(&self, now: Nanos) {
-        self.ended.store(now.0, Ordering::Relaxed);
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// The connection speaks HTTP/2: bytes between requests are no head that trickles in.
-    pub(crate) fn set_multiplexed(&self) {
-        self.multiplexed.store(true, Ordering::Relaxed);
-    }
-
-    /// The connection left HTTP (WebSocket): its tunnel has limits of its own.
-    pub(crate) fn set_upgraded(&self) {
-        self.upgraded.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the connection left HTTP.
-    pub(crate) fn is_upgraded(&self) -> bool {
-        self.upgraded.load(Ordering::Relaxed)
-    }
-
-    /// Whether a head on this connection stated its framing twice (see `framing`). Nothing that
-    /// came with it can be told apart any more: every request is refused and the connection closed.
-    pub(crate) fn is_ambiguous(&self) -> bool {
-        self.ambiguous.load(Ordering::Relaxed)
-    }
-
-    /// If the connection closes before its next request, the client may still be sending.
-    pub(crate) fn set_leaves_bytes_unread(&self) {
-        self.unread.store(true, Ordering::Relaxed);
-    }
-
-    fn leaves_bytes_unread(&self) -> bool {
-        self.unread.load(Ordering::Relaxed)
-    }
-
-    /// Requests begun on this connection.
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Requests whose answer is not complete.
-    pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-}
-
 /// Where reading stands between two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
@@ -119,6 +58,8 @@ enum Reading {
     Head(Option<Nanos>),
     /// A request is under way; its body has limits of its own.
     Busy,
+    /// The client was told to go, then.
+    Leaving(Nanos),
 }
 
 /// A client socket with its limits. See the module's page.
@@ -130,8 +71,11 @@ pub(crate) struct Guarded<S> {
     clock: SharedClock,
     shard: Arc<Shard>,
     reading: Reading,
+    /// Since when nothing was under way, for HTTP/2.
+    idle_from: Nanos,
     requests_seen: u64,
     framing: FramingScan,
+    frames: FrameScan,
     read_timer: LazyTimer,
     write_timer: LazyTimer,
     stalled: Option<Stall>,
@@ -182,7 +126,8 @@ impl<S> Guarded<S> {
         shard: Arc<Shard>,
         unflushed_count: Arc<AtomicU32>,
     ) -> Self {
-        let reading = Reading::Idle(clock.now());
+        let idle_from = clock.now();
+        let reading = Reading::Idle(idle_from);
         Self {
             io,
             state,
@@ -190,8 +135,10 @@ impl<S> Guarded<S> {
             clock,
             shard,
             reading,
+            idle_from,
             requests_seen: 0,
             framing: FramingScan::new(),
+            frames: FrameScan::new(),
             read_timer: LazyTimer::default(),
             write_timer: LazyTimer::default(),
             stalled: None,
@@ -217,7 +164,7 @@ impl<S> Guarded<S> {
     fn idle_since(&self) -> Nanos {
         match self.unflushed {
             Some(_) => self.clock.now(),
-            None => Nanos(self.state.ended.load(Ordering::Relaxed)),
+            None => self.state.ended(),
         }
     }
 
@@ -238,7 +185,8 @@ impl<S> Guarded<S> {
             return false;
         }
         if settles || self.reading == Reading::Busy {
-            self.reading = Reading::Idle(self.idle_since());
+            self.idle_from = self.idle_since();
+            self.reading = Reading::Idle(self.idle_from);
         }
         let (deadline, held) = match &mut self.reading {
             Reading::Head(since) => {
@@ -246,31 +194,61 @@ impl<S> Guarded<S> {
                 (since.plus(self.limits.header_timeout), SlowClient::Header)
             }
             Reading::Idle(since) => (since.plus(self.limits.keep_alive), SlowClient::KeepAlive),
+            Reading::Leaving(since) => {
+                return self.read_timer.expired(since.plus(GOODBYE_MAX), &self.clock, cx);
+            }
             Reading::Busy => return false,
         };
         let overdue = self.read_timer.expired(deadline, &self.clock, cx);
         if overdue {
             self.shard.count(Counter::SlowClientCut(held));
+            return held == SlowClient::Header || !self.says_goodbye(cx);
         }
         overdue
     }
 
+    /// Lets an idle HTTP/2 connection end in order: whoever polls it sees that its time is over.
+    fn says_goodbye(&mut self, cx: &mut Context<'_>) -> bool {
+        let first = self.state.is_multiplexed() && self.state.idle_is_over();
+        if first {
+            let now = self.clock.now();
+            self.reading = Reading::Leaving(now);
+            let _just_armed = self.read_timer.expired(now.plus(GOODBYE_MAX), &self.clock, cx);
+        }
+        first
+    }
+
     fn note_read(&mut self, bytes: &[u8]) {
         let settles = self.settle();
-        if !self.state.multiplexed.load(Ordering::Relaxed)
-            && !self.state.is_upgraded()
-            && self.framing.feed(bytes)
-        {
-            self.state.ambiguous.store(true, Ordering::Relaxed);
+        if self.state.is_multiplexed() {
+            self.note_frames(bytes, settles);
+            return;
+        }
+        if !self.state.is_upgraded() && self.framing.feed(bytes) {
+            self.state.set_ambiguous();
         }
         if self.state.in_flight() > 0 {
             return;
         }
-        if self.state.multiplexed.load(Ordering::Relaxed) && self.state.requests() > 0 {
-            if settles {
-                self.reading = Reading::Idle(self.idle_since());
-            }
-        } else if settles || !matches!(self.reading, Reading::Head(_)) {
+        if settles || !matches!(self.reading, Reading::Head(_)) {
+            self.reading = Reading::Head(None);
+        }
+    }
+
+    /// The preface, a frame or a head that has begun has a head's time. Between two of them the
+    /// connection is idle, from its last request on or since it was opened: phones connect before
+    /// they ask. Frames that ask nothing, such as pings, do not make it any younger.
+    fn note_frames(&mut self, bytes: &[u8], settles: bool) {
+        let ended = self.frames.feed(bytes);
+        if self.state.in_flight() > 0 || matches!(self.reading, Reading::Leaving(_)) && !settles {
+            return;
+        }
+        if settles {
+            self.idle_from = self.idle_since();
+        }
+        if self.frames.is_between() {
+            self.reading = Reading::Idle(self.idle_from);
+        } else if settles || ended || !matches!(self.reading, Reading::Head(_)) {
             self.reading = Reading::Head(None);
         }
     }

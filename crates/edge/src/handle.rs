@@ -36,6 +36,9 @@ const DRAIN_QUIET: Duration = Duration::from_secs(5);
 /// How long nothing must have been asked before idle connections are closed.
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 
+/// How long a reload may wait for the keys of an issuer that is new.
+const KEYS_WAIT_MAX: Duration = Duration::from_secs(2);
+
 /// What the edge is started with.
 pub struct EdgeOptions {
     /// The manifest and the routes to begin with.
@@ -196,15 +199,20 @@ impl Edge {
     }
 
     /// Puts a new manifest into force. Requests under way keep the one they began with;
-    /// connections, pools, health, limits and keys that did not change are kept.
+    /// connections, pools, health, limits and keys that did not change are kept. Where an issuer is
+    /// new, its keys are looked for first, for [`KEYS_WAIT_MAX`] at most: the one before goes on
+    /// meanwhile, and no request has to wait for the first fetch.
     ///
     /// # Errors
     /// Says what cannot be put into force; the one before goes on.
-    pub fn reload(&self, input: &ConfigInput) -> Result<(), ConfigError> {
+    pub async fn reload(&self, input: &ConfigInput) -> Result<(), ConfigError> {
         let before = self.shared.config.load_full();
         match Config::build(input, &self.environment, Some(&before)) {
             Ok(config) => {
                 let config = Arc::new(config);
+                if let Some(auth) = &config.auth {
+                    auth.settled(KEYS_WAIT_MAX).await;
+                }
                 self.shared.config.store(Arc::clone(&config));
                 config.apply();
                 self.metrics.count(Counter::Reload(Reload::Ok));

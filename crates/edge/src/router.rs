@@ -16,10 +16,15 @@
 //! **Versions.** A service with a path prefix has it in its templates. A service with a version
 //! header is asked first, by requests that carry the header with its value, and by no others.
 //!
-//! **What no template matches**, in order: `[[passthrough]]` prefixes (a request that announces a
-//! declared kind by its headers goes there even before operations), then the service that owns the
-//! path, if it passes unknown paths on. `HEAD` is answered wherever `GET` is. `OPTIONS` is never
-//! 405: it goes to the backend that owns the path.
+//! **What no template matches**, in order: `[[passthrough]]` prefixes, then the service that owns
+//! the path, if it passes unknown paths on. `HEAD` is answered wherever `GET` is. `OPTIONS` is
+//! never 405: it goes to the backend that owns the path.
+//!
+//! **An operation wins over a passthrough, whatever the request says of itself.** If a header such
+//! as `Accept: text/event-stream` could choose, every client could choose, and with it lay off the
+//! operation's scopes, limits, bounds and audit. An operation below a passthrough of its own
+//! service may be opened as a WebSocket where that carries them ([`Router::kinds_at`]), by its own
+//! policies.
 //!
 //! A lookup allocates nothing. Its cost is proportional to the path's length; [`tree`] states the
 //! bound on backtracking.
@@ -29,6 +34,7 @@ mod methods;
 mod options;
 #[cfg(test)]
 mod oracle;
+mod overlaps;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -42,6 +48,7 @@ use plimsoll_snapshot::{Audit, NamelessNames, Security};
 
 pub use methods::Methods;
 pub use options::{Kinds, PassthroughOptions, RouterFault, RouterOptions};
+pub use overlaps::Overlap;
 
 use tree::{Seen, Tree};
 
@@ -114,7 +121,7 @@ pub struct RoutedService {
 pub enum Match<'r> {
     /// An operation.
     Operation(&'r Arc<Operation>),
-    /// A long-lived exchange, or another request below such a prefix.
+    /// A request below a prefix for long-lived exchanges that no operation answers.
     Passthrough(&'r Arc<PassthroughRoute>),
     /// `OPTIONS` that no contract names, on a path that this service owns: it goes to the backend,
     /// and a CORS preflight needs no token.
@@ -164,11 +171,6 @@ impl Router {
     pub fn find(&self, method: &Method, path: &str, headers: &HeaderMap) -> Match<'_> {
         let wanted = Methods::of(method);
         let path = path.as_bytes();
-        if wanted != Methods::OPTIONS
-            && let Some(route) = self.passthrough(path, Some(headers))
-        {
-            return Match::Passthrough(route);
-        }
         let mut seen = Seen::default();
         for version in self.versions.iter().filter(|version| version.is_meant_by(headers)) {
             let (found, here) = version.tree.find(wanted, path);
@@ -211,7 +213,7 @@ impl Router {
     /// No operation has this method and path: who gets the request, if anybody?
     fn unnamed(&self, wanted: Methods, path: &[u8], headers: &HeaderMap, seen: Seen) -> Match<'_> {
         let options = wanted == Methods::OPTIONS;
-        match self.passthrough(path, None) {
+        match self.passthrough(path) {
             Some(route) if options => {
                 return Match::Options { service: route.service };
             }
@@ -256,16 +258,34 @@ impl Router {
         named.or_else(plain).map(|(index, _)| index)
     }
 
-    /// The passthrough that a path lies below: with `headers`, one whose kind they announce.
-    fn passthrough(
-        &self,
-        path: &[u8],
-        headers: Option<&HeaderMap>,
-    ) -> Option<&Arc<PassthroughRoute>> {
+    /// Every method that operations have on this path, of whatever version.
+    #[must_use]
+    pub fn methods_at(&self, path: &str) -> Methods {
+        let trees = self.versions.iter().map(|version| &version.tree).chain([&self.tree]);
+        let at = |tree: &Tree| tree.find(Methods::default(), path.as_bytes()).1.methods;
+        trees.map(at).fold(Methods::default(), Methods::union)
+    }
+
+    /// Whether this service also gets methods on this path that no operation has.
+    #[must_use]
+    pub fn takes_any(&self, service: u16, path: &str) -> bool {
+        self.passthrough(path.as_bytes()).is_some_and(|route| route.service == service)
+            || self.service(service).is_some_and(|service| service.pass_unknown)
+    }
+
+    /// What is declared above an operation of `service` on this path: the kinds of the passthrough,
+    /// where that leads to the same service.
+    #[must_use]
+    pub fn kinds_at(&self, path: &str, service: u16) -> Kinds {
+        let above = self.passthrough(path.as_bytes());
+        above.filter(|route| route.service == service).map_or(Kinds::default(), |route| route.kinds)
+    }
+
+    /// The passthrough that a path lies below: the one with the longest prefix.
+    fn passthrough(&self, path: &[u8]) -> Option<&Arc<PassthroughRoute>> {
         self.passthroughs.iter().find(|route| {
             path.first() == Some(&b'/')
                 && segment::after_prefix(route.prefix.as_bytes(), path).is_some()
-                && headers.is_none_or(|headers| route.kinds.announced_by(headers))
         })
     }
 }

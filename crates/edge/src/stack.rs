@@ -18,6 +18,7 @@ use plimsoll_http_kit::hygiene::Fields;
 use crate::body::{AnswerBody, Unasked};
 use crate::config::Config;
 use crate::conn::ConnContext;
+use crate::cors;
 use crate::exchange::Exchange;
 use crate::record::Finish;
 use crate::steps::forward::Passed;
@@ -70,6 +71,10 @@ async fn run(
         (facts, route, credentials)
     };
     limit::by_ip(config, exchange, route, &credentials)?;
+    if let Some(preflight) = cors::preflight(config, exchange.origin.as_ref(), route, head)? {
+        exchange.audit = None;
+        return Ok(Passed::Own(preflight.answer(config)));
+    }
     authenticate::verify(config, exchange, route, head, credentials).await?;
     audit::check(context, exchange)?;
     limit::by_caller(config, exchange, route, head)?;

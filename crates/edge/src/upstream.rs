@@ -34,7 +34,7 @@ pub(crate) use connect::UpstreamTls;
 pub use endpoint::EndpointStatus;
 pub(crate) use endpoint::{Ejection, Endpoint};
 pub(crate) use pool::{PoolLimits, Pooled};
-pub(crate) use tunnel::tunnel;
+pub(crate) use tunnel::{Upgrading, tunnel};
 
 use crate::body::{InboundBody, InboundOutcome, InboundState};
 use crate::core::Core;
@@ -182,7 +182,8 @@ pub(crate) async fn send(
         };
         let error = match outcome {
             Ok(answer) => {
-                if endpoint.answered(answer.response.status(), || core.clock.now()) {
+                let status = answer.response.status();
+                if endpoint.answered(status, now, || core.clock.now()) {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
                 return Ok(answer);

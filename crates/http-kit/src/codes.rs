@@ -107,6 +107,9 @@ codes! {
     /// The head is not HTTP/1.1 (RFC 9112 §2).
     BadHead = "0013", BAD_REQUEST, "Malformed request head",
         "The request line or a header field is not HTTP/1.1.";
+    /// A page asks whether it may call, and may not (Fetch standard §3.2).
+    OriginNotAllowed = "0014", FORBIDDEN, "Origin not allowed",
+        "Pages of this origin may not call this API.";
 
     // 01xx: routing.
 

@@ -132,7 +132,8 @@ pub struct Issuer {
     #[serde(default)]
     pub allow_private: bool,
     /// Whether this is the issuer of `plimsoll dev token`, whose key pair is made in the data
-    /// directory. Refused when the edge listens anywhere but on loopback. Since 0.1.
+    /// directory. Refused when the edge listens anywhere but on loopback, on sockets of
+    /// `LISTEN_FDS`, too. Since 0.1.
     #[serde(default)]
     pub development: bool,
 }

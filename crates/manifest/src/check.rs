@@ -2,6 +2,7 @@
 //! collide, settings that contradict each other, files that are not there.
 
 mod auth;
+mod cors;
 mod files;
 mod limits;
 mod listeners;
@@ -32,6 +33,7 @@ pub(crate) fn check(
     services::check(&mut cx);
     paths::check(&mut cx);
     auth::check(&mut cx);
+    cors::check(&mut cx);
     limits::check(&mut cx);
     operations::check(&mut cx);
     telemetry::check(&mut cx);

@@ -13,12 +13,12 @@ use crate::{Cidr, ListenAddr};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdgeSection {
-    /// Addresses to listen on, as IP and port. Sockets passed in by `LISTEN_FDS` replace them.
-    /// Since 0.1.
+    /// Addresses to listen on, as IP and port. Sockets passed in by `LISTEN_FDS` replace them. A
+    /// change needs a restart. Since 0.1.
     #[schemars(length(min = 1, max = 64))]
     pub listen: Vec<ListenAddr>,
-    /// How many cores serve requests, each with a runtime of its own; 0 means one for each CPU.
-    /// Unit: cores. Since 0.1.
+    /// How many cores serve requests, each with a runtime of its own; 0 means one for each CPU. A
+    /// change needs a restart. Unit: cores. Since 0.1.
     #[schemars(range(max = 1024))]
     pub cores: u16,
     /// Networks whose `Forwarded` and `X-Forwarded-*` headers are believed. From all others these

@@ -11,6 +11,7 @@
 mod auth;
 mod check;
 mod client;
+mod cors;
 mod edge;
 pub mod env;
 mod fault;
@@ -33,6 +34,7 @@ mod values;
 
 pub use auth::{Algorithm, AuthSection, ForwardPrincipal, Issuer, Rate};
 pub use client::{ClientHeaders, ClientSection};
+pub use cors::CorsSection;
 pub use edge::{EdgeSection, TlsSection, UnknownPaths};
 pub use fault::Fault;
 pub use limit::{Limit, LimitPer, LimitUnits};
@@ -47,4 +49,5 @@ pub use service::{Ejection, Pool, Release, Service, ServiceVersion, Timeouts, Ve
 pub use telemetry::{AccessLogFormat, OtlpCompression, OtlpSection, TelemetrySection};
 pub use values::{
     Cidr, HeaderName, HttpUrl, ListenAddr, OriginUrl, PathPrefix, PathTemplate, ValueError,
+    WebOrigin,
 };

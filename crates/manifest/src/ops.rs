@@ -12,7 +12,7 @@ use crate::ListenAddr;
 #[serde(default, deny_unknown_fields)]
 pub struct OpsSection {
     /// The address to listen on, as IP and port. Off loopback only `/healthz` and `/readyz` are
-    /// served, because nobody signs in yet. Since 0.1.
+    /// served, because nobody signs in yet. A change needs a restart. Since 0.1.
     pub listen: ListenAddr,
 }
 

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::PathPrefix;
 
-/// A path prefix whose requests go to a service as they are and have no total deadline.
+/// A path prefix whose requests go to a service as they are and have no total deadline. An
+/// operation of a contract below it keeps its paths and its policies, whatever a request says of
+/// itself; of the same service, it may be opened as a WebSocket by those policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Passthrough {

@@ -165,6 +165,7 @@ fn form_name(name: &str) -> &str {
         "HttpUrl" => "URL",
         "PathPrefix" => "path prefix",
         "PathTemplate" => "path template",
+        "WebOrigin" => "origin",
         other => other,
     }
 }

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthSection, ClientSection, EdgeSection, Limit, OperationPolicy, OpsSection, OriginUrl,
-    Passthrough, PassthroughSecurity, Service, TelemetrySection, UnknownPaths,
+    AuthSection, ClientSection, CorsSection, EdgeSection, Limit, OperationPolicy, OpsSection,
+    OriginUrl, Passthrough, PassthroughSecurity, Service, TelemetrySection, UnknownPaths,
 };
 
 /// `plimsoll.toml`: the whole system declared. Every key has a default except where a name or an
@@ -35,6 +35,9 @@ pub struct Manifest {
     /// Path prefixes for long-lived exchanges that no contract describes: WebSocket, server-sent
     /// events, gRPC. Since 0.1.
     pub passthrough: Vec<Passthrough>,
+    /// Which web pages elsewhere may call the API (CORS). Without it `OPTIONS` goes to the services,
+    /// and what they say of CORS is passed on. Since 0.1.
+    pub cors: Option<CorsSection>,
     /// Where the app says what it is, if it already does so in headers of its own. Since 0.1.
     pub client: ClientSection,
     /// Metrics, the access log, and OpenTelemetry. Since 0.1.

@@ -176,8 +176,10 @@ impl Default for Pool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ejection {
-    /// How many failures in a row (no connection, reset, deadline) eject a URL; 0 switches
-    /// ejection off. The last URL left is never ejected. Unit: failures. Since 0.1.
+    /// How many failures in a row eject a URL: no connection, reset, deadline, no HTTP, or an
+    /// answer 502, 503 or 504, which says that the service cannot do its work there. 0 switches
+    /// ejection off. Where all are ejected, requests go to them all the same. Unit: failures.
+    /// Since 0.1.
     #[schemars(range(max = 1000))]
     pub consecutive_failures: u32,
     /// How long the first ejection lasts; each one after it lasts longer. Since 0.1.

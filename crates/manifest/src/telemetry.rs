@@ -10,13 +10,13 @@ use crate::HttpUrl;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySection {
-    /// How the access log is written to standard output. Since 0.1.
+    /// How the access log is written to standard output. A change needs a restart. Since 0.1.
     pub access_log: AccessLogFormat,
     /// The most metric series of the families that grow with traffic; the rest is folded into
-    /// `other` and counted. Unit: series. Since 0.1.
+    /// `other` and counted. A change needs a restart. Unit: series. Since 0.1.
     #[schemars(range(min = 100, max = 1_000_000))]
     pub series_max: u32,
-    /// The latency within which an answer counts as good. Since 0.1.
+    /// The latency within which an answer counts as good. A change needs a restart. Since 0.1.
     #[schemars(extend("x-min" = "1ms", "x-max" = "10m"))]
     pub objective_latency: HumanDuration,
     /// What this edge is called in telemetry. Since 0.1.

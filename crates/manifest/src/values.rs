@@ -4,10 +4,12 @@
 //! command line all use that one reader.
 
 mod net;
+mod origin;
 mod path;
 mod url;
 
 pub use net::{Cidr, HeaderName, ListenAddr};
+pub use origin::WebOrigin;
 pub use path::{PathPrefix, PathTemplate};
 pub use url::{HttpUrl, OriginUrl};
 

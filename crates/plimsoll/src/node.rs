@@ -1,5 +1,6 @@
 //! This process as one node: the edge with what the ops listener shows of it.
 
+mod restart;
 mod source;
 
 use std::net::{SocketAddr, TcpListener};
@@ -11,9 +12,11 @@ use std::time::Duration;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_console::ConsoleOptions;
 use plimsoll_edge::{ConfigInput, Drained, Edge};
+use plimsoll_manifest::Manifest;
 use plimsoll_telemetry::Metrics;
 use tokio::sync::watch;
 
+pub(crate) use restart::development_exposed;
 pub(crate) use source::weaknesses;
 
 use crate::memory::Memory;
@@ -30,6 +33,8 @@ pub(crate) struct Node {
     draining: AtomicBool,
     /// Why the last change of the manifest was refused; empty when it was taken.
     refused: Mutex<Vec<String>>,
+    /// The manifest that the process was started with.
+    begun_with: Manifest,
 }
 
 /// What does not change while the process runs.
@@ -51,7 +56,9 @@ impl Node {
         memory: Memory,
         telemetry: Telemetry,
     ) -> Self {
+        let begun_with = edge.config().manifest().clone();
         Self {
+            begun_with,
             edge,
             facts,
             memory,
@@ -74,16 +81,25 @@ impl Node {
         self.metrics.tick(now);
     }
 
-    pub(crate) fn reload(&self, input: &ConfigInput) {
+    pub(crate) async fn reload(&self, input: &ConfigInput) {
+        if let Some(fault) = restart::development_exposed(&input.manifest, &self.facts.listeners) {
+            return self.reload_refused(&[fault]);
+        }
         let before = serde_json::to_value(self.edge.config().manifest());
-        match self.edge.reload(input) {
+        match self.edge.reload(input).await {
             Ok(()) => {
                 self.remember(&[]);
                 if let (Ok(before), Ok(after)) = (before, serde_json::to_value(&input.manifest)) {
                     self.memory.manifest_changed(&before, &after, &input.hash);
                 }
                 self.telemetry.apply(&self.edge.config());
-                tracing::info!(hash = %input.hash, "manifest reloaded");
+                match self.waits_for_restart().as_slice() {
+                    [] => tracing::info!(hash = %input.hash, "manifest reloaded"),
+                    keys => tracing::warn!(
+                        hash = %input.hash, keys = keys.join(", "),
+                        "manifest reloaded, but for keys that need a restart"
+                    ),
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "manifest refused; the one before goes on");
@@ -99,6 +115,11 @@ impl Node {
         }
         tracing::error!(faults = faults.len(), "manifest refused; the one before goes on");
         self.remember(faults);
+    }
+
+    /// The keys that were changed since the start and are not in force before the next one.
+    pub(super) fn waits_for_restart(&self) -> Vec<&'static str> {
+        restart::needed(&self.begun_with, self.edge.config().manifest())
     }
 
     fn remember(&self, faults: &[String]) {

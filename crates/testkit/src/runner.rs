@@ -33,7 +33,8 @@ pub struct PlimsollOptions {
     pub args: Vec<String>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
-    /// Where the edge listens; a free port when `None`.
+    /// Where the edge listens, by its arguments; when `None` that of the inherited socket, else a
+    /// free port.
     pub listen: Option<SocketAddr>,
     /// Where the ops listener listens; a free port when `None`.
     pub ops_listen: Option<SocketAddr>,
@@ -140,10 +141,12 @@ impl Plimsoll {
         if !options.unseeded && !data_dir.join("postgres").exists() {
             seed::seed(&data_dir)?;
         }
-        let address = |nth: usize, wanted: Option<SocketAddr>| match options.inherited.get(nth) {
-            Some(listener) => listener.local_addr(),
-            None => wanted.map_or_else(free_addr, Ok),
-        };
+        let address =
+            |nth: usize, wanted: Option<SocketAddr>| match (wanted, options.inherited.get(nth)) {
+                (Some(wanted), _) => Ok(wanted),
+                (None, Some(listener)) => listener.local_addr(),
+                (None, None) => free_addr(),
+            };
         let (listen, ops) = (address(0, options.listen)?, address(1, options.ops_listen)?);
         let mut args = vec!["up".to_owned()];
         if let Some(text) = &options.manifest {

@@ -208,8 +208,8 @@ impl Authenticator {
         self.challenger.challenge(error, any_of.first().map_or(&[], Vec::as_slice))
     }
 
-    /// Waits until the keys of every issuer were looked for once, or for `wait_max`. Between
-    /// building and swapping in, so that no request has to wait for the first fetch.
+    /// Waits until the keys of every issuer are there or were looked for once, or for `wait_max`.
+    /// Between building and swapping in, so that no request has to wait for the first fetch.
     pub async fn settled(&self, wait_max: Duration) {
         join_all(self.issuers.iter().map(|issuer| issuer.source.settled(wait_max))).await;
     }

@@ -157,8 +157,11 @@ impl KeySource {
         self.shared.keys.load().select(id, algorithm, now_unix_s).map(Arc::clone)
     }
 
-    /// Waits until the source was asked once, or for `wait_max`.
+    /// Waits until there are keys or the source was asked once, or for `wait_max`.
     pub(super) async fn settled(&self, wait_max: Duration) {
+        if self.status().state.serves() {
+            return;
+        }
         let mut finished = self.shared.finished.subscribe();
         let first = finished.wait_for(|count| *count > 0);
         // Time running out is an answer too: the status says what is missing.

@@ -74,6 +74,69 @@ async fn a_head_that_trickles_behind_another_has_a_heads_time() {
     assert!(took < guarded.limits.keep_alive, "{took:?}");
 }
 
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+
+/// Reads until the guard ends the connection; says when it was told to go, and when it ended.
+async fn ends(
+    mut guarded: Guarded<DuplexStream>,
+    state: &ConnState,
+) -> (Option<Duration>, Duration) {
+    let clock = Arc::clone(&guarded.clock);
+    let begun = clock.now();
+    let mut told = None;
+    let mut bytes = [0; 64];
+    loop {
+        let read = std::pin::pin!(guarded.read(&mut bytes));
+        match tokio::time::timeout(Duration::from_millis(10), read).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                return (told, clock.now().since(begun));
+            }
+            Err(_nothing_yet) if state.is_idle_over() => {
+                told.get_or_insert_with(|| clock.now().since(begun));
+            }
+            Err(_nothing_yet) => {}
+        }
+    }
+}
+
+/// A phone that connects before it asks has the time of an idle connection, and is told to go.
+#[tokio::test]
+async fn a_multiplexed_connection_may_wait_with_its_first_request() {
+    let (mut client, io) = tokio::io::duplex(1024);
+    let state = Arc::new(ConnState::default());
+    state.set_multiplexed();
+    let guarded = guarded(io, &state);
+    let limits = guarded.limits;
+    client.write_all(&[PREFACE, SETTINGS, PING].concat()).await.unwrap();
+    let (told, ended) = ends(guarded, &state).await;
+    let told = told.expect("a goodbye");
+    assert!(told >= limits.keep_alive && told < limits.keep_alive * 3, "{told:?}");
+    assert!(ended >= told + GOODBYE_MAX / 2, "{ended:?}");
+}
+
+/// One that trickles in what it opens with, or the head of its first request, has a head's time.
+#[tokio::test]
+async fn a_preface_and_a_multiplexed_head_that_trickle_have_a_heads_time() {
+    const HALF_HEAD: &[u8] = &[0, 0, 1, 1, 1, 0, 0, 0, 1, 0x82];
+    for sent in [&PREFACE[..20], &[PREFACE, &SETTINGS[..4]].concat(), &{
+        [PREFACE, SETTINGS, HALF_HEAD].concat()
+    }] {
+        let (mut client, io) = tokio::io::duplex(1024);
+        let state = Arc::new(ConnState::default());
+        state.set_multiplexed();
+        let guarded = guarded(io, &state);
+        let limits = guarded.limits;
+        client.write_all(sent).await.unwrap();
+        let (told, ended) = ends(guarded, &state).await;
+        assert_eq!(told, None);
+        assert!(ended < limits.keep_alive, "{ended:?}");
+    }
+}
+
 /// hyper looks at the socket long after the answer is out; the time until then counts.
 #[tokio::test]
 async fn a_connection_is_idle_from_its_answers_end_on() {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use plimsoll_manifest::{Manifest, PassthroughKind, PassthroughSecurity, UnknownPaths};
 use plimsoll_snapshot::template::TemplateError;
 use plimsoll_snapshot::{Security, SnapshotError};
@@ -80,22 +79,6 @@ impl Kinds {
             grpc: kinds.contains(&PassthroughKind::Grpc),
         }
     }
-
-    /// Whether a request announces one of these kinds by its headers: `Upgrade: websocket`,
-    /// `Accept: text/event-stream`, `Content-Type: application/grpc…`.
-    #[must_use]
-    pub fn announced_by(self, headers: &HeaderMap) -> bool {
-        let says = |name: http::HeaderName, part: &str| {
-            headers.get_all(name).iter().any(|value| contains(value.as_bytes(), part.as_bytes()))
-        };
-        (self.websocket && says(http::header::UPGRADE, "websocket"))
-            || (self.sse && says(http::header::ACCEPT, "text/event-stream"))
-            || (self.grpc && says(http::header::CONTENT_TYPE, "application/grpc"))
-    }
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
 }
 
 /// Why a router could not be built from a route table.

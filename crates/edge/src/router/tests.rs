@@ -185,18 +185,22 @@ fn with_passthrough() -> Router {
 }
 
 #[test]
-fn passthrough_takes_its_kinds_first_and_the_rest_below_it_last() {
+fn an_operation_wins_over_a_passthrough_whatever_the_request_announces() {
     let router = with_passthrough();
     let upgrade = [("upgrade", "WebSocket")];
     let grpc = [("content-type", "application/grpc+proto")];
     let sse = [("accept", "text/html, text/event-stream")];
     for (request, headers, expected) in [
         ("GET /ws/rooms", &[][..], "shop: GET /ws/rooms"),
-        ("GET /ws/rooms", &upgrade, "shop: /ws/*"),
-        ("GET /ws/rooms", &sse, "shop: /ws/*"),
+        ("GET /ws/rooms", &upgrade, "shop: GET /ws/rooms"),
+        ("GET /ws/rooms", &sse, "shop: GET /ws/rooms"),
+        ("HEAD /ws/rooms", &sse, "shop: GET /ws/rooms"),
         ("GET /ws/other", &[], "shop: /ws/*"),
+        ("GET /ws/other", &grpc, "shop: /ws/*"),
         ("GET /ws", &upgrade, "shop: /ws/*"),
         ("GET /orders", &upgrade, "shop: GET /orders"),
+        ("GET /orders", &grpc, "shop: GET /orders"),
+        ("GET /%6Frders", &grpc, "shop: GET /orders"),
         ("POST /orders", &grpc, "shop: /*"),
         ("POST /wsx", &[], "shop: /*"),
         ("OPTIONS /ws/other", &upgrade, "options to shop"),
@@ -205,6 +209,17 @@ fn passthrough_takes_its_kinds_first_and_the_rest_below_it_last() {
     }
     assert_eq!(&*router.passthroughs()[0].prefix, "/ws", "the longest prefix first");
     assert_eq!(router.passthroughs()[1].index, 1);
+    assert!(router.kinds_at("/ws/rooms", 0).websocket && !router.kinds_at("/ws/rooms", 0).grpc);
+    assert!(router.kinds_at("/orders", 0).grpc);
+    assert_eq!(router.kinds_at("/orders", 1), Kinds::default(), "another service's passthrough");
+    let said: Vec<String> = router.overlaps().iter().map(super::Overlap::said).collect();
+    assert_eq!(
+        said,
+        [
+            "`GET /ws/rooms` below the passthrough /ws/*",
+            "`GET /ws/rooms`, `GET /orders` below the passthrough /*",
+        ]
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ use plimsoll_telemetry::Counter;
 use crate::body::{AnswerBody, InboundOutcome, UpstreamBody};
 use crate::config::Config;
 use crate::conn::ConnContext;
+use crate::cors::Cors;
 use crate::exchange::Exchange;
 use crate::record::Finish;
 use crate::steps::forward::Passed;
@@ -45,6 +46,9 @@ pub(crate) fn passed_on(
             let (mut head, incoming) = answer.response.into_parts();
             finish.answered(head.status);
             strip_response(&mut head.headers, &answer.facts);
+            if config.cors.is_some() {
+                Cors::strip(&mut head.headers);
+            }
             head.version = Version::HTTP_11;
             complete_head(config, &finish.exchange, &mut head.headers);
             close_when_last(context, &finish.exchange, &mut head.headers);
@@ -94,6 +98,9 @@ fn own(mut head: response::Parts, body: Bytes, finish: Box<Finish>) -> Response<
 fn complete_head(config: &Config, exchange: &Exchange, headers: &mut HeaderMap) {
     headers.insert(X_REQUEST_ID, exchange.id.header_value());
     config.limits.write_fields(&exchange.standings, headers);
+    if let Some(cors) = &config.cors {
+        cors.write(exchange.origin.as_ref(), headers);
+    }
 }
 
 /// A connection that is asked for the last time says so; the client opens the next one elsewhere.

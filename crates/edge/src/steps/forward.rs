@@ -77,10 +77,11 @@ pub(crate) async fn forward(
     let client_upgrade = match facts.upgrade {
         // HTTP/1.0 cannot upgrade; the field means nothing there (RFC 9110 §7.8).
         Some(Upgrade::WebSocket) if head.version == Version::HTTP_11 => {
-            Some(allowed_upgrade(route, head)?)
+            Some(allowed_upgrade(config, route, head)?)
         }
         _ => None,
     };
+    let grpc = matches!(route, Route::Passthrough(p) if p.kinds.grpc) && is_grpc(&head.headers);
     prepare_head(config, exchange, service, facts, head)?;
     let now = context.core.clock.now();
     let total = match route {
@@ -94,7 +95,6 @@ pub(crate) async fn forward(
         return Box::pin(switch(context, exchange, service, client, head)).await;
     }
     let bytes_max = accept::body_bytes_max(config, route);
-    let grpc = matches!(route, Route::Passthrough(p) if p.kinds.grpc) && is_grpc(&head.headers);
     let limits = if grpc {
         // A stream of messages: how long it pauses and how much it comes to is its own affair.
         InboundLimits { bytes_max: u64::MAX, idle: STREAM_IDLE_MAX }
@@ -146,10 +146,17 @@ fn own_document(document: &Bytes) -> Response<Bytes> {
 
 /// WebSocket goes only where the manifest declares it.
 fn allowed_upgrade(
+    config: &Config,
     route: Route<'_>,
     head: &mut Parts,
 ) -> Result<hyper::upgrade::OnUpgrade, Problem> {
-    let declared = matches!(route, Route::Passthrough(p) if p.kinds.websocket);
+    let declared = match route {
+        Route::Passthrough(passthrough) => passthrough.kinds.websocket,
+        Route::Operation(operation) => {
+            config.router.kinds_at(head.uri.path(), operation.service).websocket
+        }
+        _ => false,
+    };
     let upgrade = head.extensions.remove::<hyper::upgrade::OnUpgrade>();
     match upgrade {
         Some(upgrade) if declared => Ok(upgrade),
@@ -167,12 +174,11 @@ async fn switch(
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let core = &context.core;
-    let endpoint = service.release.pick(core.clock.now());
     let request = Message::new(head, InboundBody::Empty).request();
     let Some(request) = request else { return Err(Problem::new(Code::BadFraming)) };
-    let answered =
-        upstream::tunnel(context, endpoint, service.timeouts, client, &service.name, request).await;
-    match answered {
+    let (release, timeouts) = (&service.release, service.timeouts);
+    let upgrading = upstream::Upgrading { release, timeouts, service: &service.name };
+    match upstream::tunnel(context, &upgrading, client, request).await {
         Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let upgrade = response.headers().get(header::UPGRADE).cloned();
             let headers = response.headers_mut();

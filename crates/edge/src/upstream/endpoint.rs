@@ -43,6 +43,7 @@ pub(crate) struct Endpoint {
 struct Health {
     failures: AtomicU32,
     ejections: AtomicU32,
+    ejected_at: AtomicU64,
     ejected_until: AtomicU64,
     failures_total: AtomicU64,
 }
@@ -141,15 +142,22 @@ impl Endpoint {
         Pooled::handshake(core, io, permit).await
     }
 
-    /// An answer came. Answers of a gateway that cannot reach its service count as failures. True
-    /// when the URL was ejected for it.
-    pub(crate) fn answered(&self, status: StatusCode, now: impl FnOnce() -> Nanos) -> bool {
+    /// An answer came to what was begun then. Answers of a gateway that cannot reach its service
+    /// count as failures. True when the URL was ejected for it.
+    pub(crate) fn answered(
+        &self,
+        status: StatusCode,
+        begun: Nanos,
+        now: impl FnOnce() -> Nanos,
+    ) -> bool {
         let gateway =
             [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
         if gateway.contains(&status) {
             return self.failed(now());
         }
-        if self.health.failures.load(Ordering::Relaxed) != 0 {
+        // What was under way when the URL was ejected says how it was, not how it is.
+        let says_something = || begun.0 >= self.health.ejected_at.load(Ordering::Relaxed);
+        if self.health.failures.load(Ordering::Relaxed) != 0 && says_something() {
             self.health.failures.store(0, Ordering::Relaxed);
             self.health.ejections.store(0, Ordering::Relaxed);
             self.health.ejected_until.store(0, Ordering::Relaxed);
@@ -168,6 +176,7 @@ impl Endpoint {
         if ejected {
             let times = self.health.ejections.fetch_add(1, Ordering::Relaxed) + 1;
             let span = ejection.duration.saturating_mul(times).min(ejection.duration_max);
+            self.health.ejected_at.store(now.0, Ordering::Relaxed);
             self.health.ejected_until.store(now.plus(span).0, Ordering::Relaxed);
             tracing::warn!(
                 url = %self.url, failures, ejected_s = span.as_secs_f64(),
@@ -240,21 +249,35 @@ mod tests {
             now = now.plus(Duration::from_nanos(1));
             assert!(endpoint.is_usable(now));
         }
-        endpoint.answered(StatusCode::OK, || now);
+        endpoint.answered(StatusCode::OK, now, || now);
         endpoint.failed(now);
         endpoint.failed(now);
         assert!(endpoint.is_usable(now), "one good answer starts the count anew");
     }
 
     #[test]
+    fn an_answer_to_what_was_under_way_does_not_end_an_ejection() {
+        let endpoint = endpoint();
+        let (before, ejected, after) = (Nanos(5), Nanos(10), Nanos(11));
+        for _ in 0..3 {
+            endpoint.failed(ejected);
+        }
+        endpoint.answered(StatusCode::OK, before, || after);
+        assert!(!endpoint.is_usable(after));
+        // Sent all the same, because every URL was ejected: it works again.
+        endpoint.answered(StatusCode::OK, after, || after);
+        assert!(endpoint.is_usable(after));
+    }
+
+    #[test]
     fn a_gateway_error_counts_and_an_ordinary_error_does_not() {
         let endpoint = endpoint();
         for _ in 0..9 {
-            endpoint.answered(StatusCode::INTERNAL_SERVER_ERROR, || Nanos(1));
+            endpoint.answered(StatusCode::INTERNAL_SERVER_ERROR, Nanos(1), || Nanos(1));
         }
         assert!(endpoint.is_usable(Nanos(1)));
         for _ in 0..3 {
-            endpoint.answered(StatusCode::SERVICE_UNAVAILABLE, || Nanos(1));
+            endpoint.answered(StatusCode::SERVICE_UNAVAILABLE, Nanos(1), || Nanos(1));
         }
         assert!(!endpoint.is_usable(Nanos(1)));
     }

@@ -21,11 +21,12 @@ use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_telemetry::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connect::Stream;
 use super::endpoint::Endpoint;
-use super::{Timeouts, UpstreamError};
+use super::{Release, Timeouts, UNSENT_TRIES_MAX, UpstreamError};
 use crate::body::InboundBody;
 use crate::conn::ConnContext;
-use crate::core::Phase;
+use crate::core::{Core, Phase};
 use crate::tasks::Kind;
 
 /// A tunnel in which nothing moves for so long is closed.
@@ -37,22 +38,73 @@ const TUNNEL_LOOK: Duration = Duration::from_secs(30);
 /// Bytes copied at once, each way.
 const COPY_BYTES: usize = 16 * 1024;
 
+/// Where an upgrade request goes, and how long it may take.
+pub(crate) struct Upgrading<'u> {
+    pub(crate) release: &'u Release,
+    pub(crate) timeouts: Timeouts,
+    /// For figures.
+    pub(crate) service: &'u str,
+}
+
 /// Sends an upgrade request over a connection of its own and, on 101, joins both sides. A tunnel
 /// keeps its client's place among the open connections, so `connections_max` bounds tunnels, too.
 pub(crate) async fn tunnel(
     context: &Arc<ConnContext>,
-    endpoint: &Arc<Endpoint>,
-    timeouts: Timeouts,
+    upgrading: &Upgrading<'_>,
     client: OnUpgrade,
-    service: &str,
     request: Request<InboundBody>,
 ) -> Result<Response<Incoming>, UpstreamError> {
     let core = &context.core;
-    let io = tokio::time::timeout(timeouts.connect, endpoint.target().connect())
-        .await
-        .map_err(|_| UpstreamError::ConnectTimeout)?
-        .map_err(UpstreamError::Connect)?;
-    core.shard.count(Counter::UpstreamConnect { service });
+    let (endpoint, io) = upgrading.connect(core).await?;
+    let begun = core.clock.now();
+    let answered = upgrade(context, upgrading.timeouts, io, request, client).await;
+    let ejected = match &answered {
+        Ok(response) => endpoint.answered(response.status(), begun, || core.clock.now()),
+        Err(_) => endpoint.failed(core.clock.now()),
+    };
+    if ejected {
+        core.shard.count(Counter::UpstreamEjected { service: upgrading.service });
+    }
+    answered
+}
+
+impl Upgrading<'_> {
+    /// A connection to one of the URLs. Nothing has been sent, so where one cannot be reached the
+    /// next one is tried.
+    async fn connect(&self, core: &Core) -> Result<(&Arc<Endpoint>, Stream), UpstreamError> {
+        let service = self.service;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let endpoint = self.release.pick(core.clock.now());
+            let connecting = endpoint.target().connect();
+            let error = match tokio::time::timeout(self.timeouts.connect, connecting).await {
+                Ok(Ok(io)) => {
+                    core.shard.count(Counter::UpstreamConnect { service });
+                    return Ok((endpoint, io));
+                }
+                Ok(Err(error)) => UpstreamError::Connect(error),
+                Err(_elapsed) => UpstreamError::ConnectTimeout,
+            };
+            if endpoint.failed(core.clock.now()) {
+                core.shard.count(Counter::UpstreamEjected { service });
+            }
+            if self.release.endpoints.len() < 2 || tries >= UNSENT_TRIES_MAX {
+                return Err(error);
+            }
+            core.shard.count(Counter::UpstreamRetry { service });
+        }
+    }
+}
+
+async fn upgrade(
+    context: &Arc<ConnContext>,
+    timeouts: Timeouts,
+    io: Stream,
+    request: Request<InboundBody>,
+    client: OnUpgrade,
+) -> Result<Response<Incoming>, UpstreamError> {
+    let core = &context.core;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(io)).await.map_err(UpstreamError::Answer)?;
     core.tasks.spawn(Kind::Upstream, async move {
@@ -64,7 +116,6 @@ pub(crate) async fn tunnel(
         .await
         .map_err(|_| UpstreamError::FirstByteTimeout)?
         .map_err(UpstreamError::Answer)?;
-    endpoint.answered(response.status(), || core.clock.now());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let service = hyper::upgrade::on(&mut response);
         core.tasks.spawn(Kind::Tunnel, join(Arc::clone(context), client, service));

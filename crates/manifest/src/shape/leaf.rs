@@ -9,7 +9,9 @@ use crate::schema::{Kind, Shape, choices};
 use crate::similar::closest;
 use crate::tree::{Node, Value};
 use crate::values::{ValueError, has_credentials, shown};
-use crate::{Cidr, HeaderName, HttpUrl, ListenAddr, OriginUrl, PathPrefix, PathTemplate};
+use crate::{
+    Cidr, HeaderName, HttpUrl, ListenAddr, OriginUrl, PathPrefix, PathTemplate, WebOrigin,
+};
 
 /// A text longer than this is no sensible value of any key.
 const TEXT_BYTES_MAX: usize = 4096;
@@ -143,6 +145,7 @@ pub(crate) fn form_expected(name: &str) -> &'static str {
         "HttpUrl" => "a URL such as \"https://id.example/keys\"",
         "PathPrefix" => "a path prefix such as \"/ws\"",
         "PathTemplate" => "a path template such as \"/orders/{id}\"",
+        "WebOrigin" => "an origin such as \"https://app.example\", or \"*\"",
         _ => "text in quotes",
     }
 }
@@ -242,6 +245,7 @@ fn check_form(text: &str, name: &str, shape: Shape) -> Result<(), Wrong> {
         "HttpUrl" => read::<HttpUrl>(text),
         "PathPrefix" => read::<PathPrefix>(text),
         "PathTemplate" => read::<PathTemplate>(text),
+        "WebOrigin" => read::<WebOrigin>(text),
         // A form without a reader here is refused, so that a test notices the omission.
         _ => Err(Wrong::new(format!("`{name}` has no reader"), expected(shape))),
     }
@@ -330,6 +334,7 @@ mod tests {
             ("HttpUrl", vec!["https://a/b?c=d@e", "http://a", "https://a/@b"]),
             ("PathPrefix", vec!["/", "/a", "/a.b/c:d@e"]),
             ("PathTemplate", vec!["/", "/a/{b}.json", "/a%20b", "/a/"]),
+            ("WebOrigin", vec!["*", "https://a", "capacitor://localhost", "http://[::1]:1"]),
         ];
         let wrong = ["", " ", "ä ö", "?", "http://u:p@h", "a b\n"];
         for (name, examples) in right {

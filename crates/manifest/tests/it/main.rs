@@ -6,6 +6,8 @@ mod documents;
 #[cfg(test)]
 mod faults_of_auth;
 #[cfg(test)]
+mod faults_of_cors;
+#[cfg(test)]
 mod faults_of_limits;
 #[cfg(test)]
 mod faults_of_services;

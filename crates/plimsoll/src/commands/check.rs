@@ -3,12 +3,13 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use plimsoll_edge::router::{Overlap, Router, RouterOptions};
 use plimsoll_manifest::Overrides;
 use serde_json::json;
 
 use crate::cli::{Check, Output};
 use crate::exit::Failure;
-use crate::setup::{Source, lines};
+use crate::setup::{Setup, Source, lines};
 
 pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let source = Source::File(arguments.manifest.clone());
@@ -26,10 +27,16 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
                 plural(services, "service"),
                 plural(operations, "operation"),
             )
-            .map_err(Failure::failed)
+            .map_err(Failure::failed)?;
+            for notice in notices(&setup) {
+                writeln!(out, "{shown}: note: {notice}").map_err(Failure::failed)?;
+            }
+            Ok(())
         }
         (Ok(setup), Output::Json) => {
-            let answer = json!({ "faults": [], "hash": setup.input.hash });
+            let answer = json!({
+                "faults": [], "notices": notices(&setup), "hash": setup.input.hash,
+            });
             writeln!(out, "{answer:#}").map_err(Failure::failed)
         }
         (Err(faults), Output::Text) => Err(Failure::Faults(lines(&faults))),
@@ -39,6 +46,17 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
             Err(Failure::FaultsTold)
         }
     }
+}
+
+/// What is no fault, but may not be meant.
+fn notices(setup: &Setup) -> Vec<String> {
+    let options = RouterOptions::from_manifest(&setup.input.manifest);
+    // A table that cannot be routed was refused as a fault.
+    let Ok(router) = Router::build(&setup.input.routes, &options) else { return Vec::new() };
+    let said = |overlap: &Overlap<'_>| {
+        format!("{}: the operations keep their own policies", overlap.said())
+    };
+    router.overlaps().iter().map(said).collect()
 }
 
 fn plural(count: usize, noun: &str) -> String {

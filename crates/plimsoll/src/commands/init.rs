@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use plimsoll_contracts::{self as contracts, Document};
 use plimsoll_manifest::OriginUrl;
@@ -28,7 +29,8 @@ pub(crate) fn run(arguments: &Init) -> Result<(), Failure> {
         }
         None => server_of(&document).unwrap_or_else(|| UPSTREAM_DEFAULT.to_owned()),
     };
-    let manifest = contracts::draft_manifest(Some((&document, &shown)), &upstream);
+    let named = from_manifest(&arguments.openapi, &arguments.manifest).map_err(Failure::failed)?;
+    let manifest = contracts::draft_manifest(Some((&document, &named)), &upstream);
     let target = arguments.manifest.display();
     let mut file =
         OpenOptions::new().write(true).create_new(true).open(&arguments.manifest).map_err(
@@ -46,6 +48,25 @@ pub(crate) fn run(arguments: &Init) -> Result<(), Failure> {
         "wrote {target}\nnext: read it, then\n  plimsoll check {target}\n  plimsoll up --manifest {target}"
     )
     .map_err(Failure::failed)
+}
+
+/// The contract as the manifest has to name it: a relative path in a manifest starts where the
+/// manifest is, not where the command was typed.
+fn from_manifest(contract: &Path, manifest: &Path) -> io::Result<String> {
+    let folder = |path: &Path| match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.canonicalize(),
+        _ => Path::new(".").canonicalize(),
+    };
+    let (from, to) = (folder(manifest)?, folder(contract)?);
+    let name = contract.file_name().unwrap_or_default();
+    if contract.is_absolute() || from == to && contract.components().count() == 1 {
+        return Ok(contract.display().to_string());
+    }
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let mut path: PathBuf = from.components().skip(shared).map(|_| "..").collect();
+    path.extend(to.components().skip(shared));
+    path.push(name);
+    Ok(path.display().to_string())
 }
 
 /// Scheme and authority of the document's first server, where that is a full URL.

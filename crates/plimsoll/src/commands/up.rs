@@ -22,7 +22,7 @@ use crate::cli::{Role, Up};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::exit::Failure;
 use crate::memory::{Memory, MemoryOptions};
-use crate::node::{Facts, Node};
+use crate::node::{Facts, Node, development_exposed};
 use crate::setup::{Setup, Source, lines};
 use crate::telemetry::Telemetry;
 use crate::watch::{LOOK_EVERY, Watched};
@@ -101,6 +101,10 @@ impl Started {
         let clock = SystemClock::shared();
         let cores = cores(manifest);
         let (listeners, ops) = listen(manifest, cores, sockets)?;
+        let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.address).collect();
+        if let Some(fault) = development_exposed(manifest, &addresses) {
+            return Err(Failure::Faults(vec![fault]));
+        }
         let metrics = Metrics::new(MetricsOptions {
             cores,
             series_max: usize::try_from(manifest.telemetry.series_max).unwrap_or(usize::MAX),
@@ -108,7 +112,6 @@ impl Started {
         });
         let log = AccessLogOptions::to_stdout(access_format(manifest), Arc::clone(&metrics));
         let (access_log, access_log_stop) = AccessLog::start(log).map_err(Failure::failed)?;
-        let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.address).collect();
         let report = report(arguments, setup, &clock);
         let node = report.id;
         let memory = Memory::open(MemoryOptions {
@@ -338,7 +341,7 @@ async fn run_until_stopped(
             Ok(fresh) => {
                 watched = Watched::new(fresh.files, fresh.read_since_unix_ms);
                 refused = None;
-                node.reload(&fresh.input);
+                node.reload(&fresh.input).await;
             }
             Err(faults) => {
                 let faults = lines(&faults);

@@ -142,6 +142,7 @@ impl Source for Node {
                 next: "Give all nodes the same PLIMSOLL_KEK_FILE.".to_owned(),
             });
         }
+        notices.extend(self.restart_notice());
         notices.extend(weaknesses(&config));
         notices
     }
@@ -228,6 +229,21 @@ impl Node {
     }
 }
 
+impl Node {
+    fn restart_notice(&self) -> Option<Notice> {
+        let keys = self.waits_for_restart();
+        if keys.is_empty() {
+            return None;
+        }
+        Some(Notice {
+            level: NoticeLevel::Warning,
+            title: "The changed manifest needs a restart".to_owned(),
+            why: format!("Not in force before that: {}. All else is.", keys.join(", ")),
+            next: "Restart the process; with LISTEN_FDS no request is lost.".to_owned(),
+        })
+    }
+}
+
 /// What a person should know although it works.
 pub(crate) fn weaknesses(config: &Config) -> Vec<Notice> {
     let mut notices = Vec::new();
@@ -258,6 +274,14 @@ pub(crate) fn weaknesses(config: &Config) -> Vec<Notice> {
             "No limit is configured",
             "Nobody is refused for asking too often.",
             "Name limits in [[limit]]; `plimsoll init` suggests some.",
+        );
+    }
+    for overlap in config.router().overlaps() {
+        let why = format!("{}: the operations keep their own policies.", overlap.said());
+        note(
+            "A passthrough covers operations",
+            &why,
+            "Give the passthrough a prefix of its own, unless this is meant.",
         );
     }
     let public = manifest.edge.listen.iter().any(|address| !address.0.ip().is_loopback());

@@ -8,13 +8,13 @@ use plimsoll_testkit::free_addr;
 
 use crate::scene::{CONTRACT, Scene};
 
-fn plimsoll(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn plimsoll(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     command.current_dir(folder).env("COLUMNS", "100").env("PLIMSOLL_DATA_DIR", folder.join("data"));
     command.args(arguments).output().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
@@ -86,6 +86,34 @@ fn init_writes_a_manifest_that_check_accepts_and_never_overwrites() {
     assert!(stderr(&again).contains("left as it is"), "{}", stderr(&again));
     let after = std::fs::read_to_string(folder.path().join("plimsoll.toml")).unwrap();
     assert_eq!(after, manifest);
+}
+
+/// A relative path in a manifest starts where the manifest is.
+#[test]
+fn init_names_the_contract_from_where_the_manifest_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a/deep", "b", "c"] {
+        std::fs::create_dir_all(folder.path().join(name)).unwrap();
+    }
+    std::fs::write(folder.path().join("a/deep/o.json"), CONTRACT).unwrap();
+    std::fs::write(folder.path().join("o.json"), CONTRACT).unwrap();
+    let absolute = folder.path().join("o.json").display().to_string();
+    for (contract, manifest, named) in [
+        ("a/deep/o.json", "b/p.toml", "../a/deep/o.json"),
+        ("a/deep/o.json", "p.toml", "a/deep/o.json"),
+        ("o.json", "c/p.toml", "../o.json"),
+        ("./o.json", "./b/../q.toml", "o.json"),
+        ("a/deep/o.json", "a/deep/p.toml", "o.json"),
+        (&absolute, "b/q.toml", &absolute),
+    ] {
+        let arguments = ["init", "--openapi", contract, "--manifest", manifest];
+        let made = plimsoll(folder.path(), &arguments);
+        assert!(made.status.success(), "{}", stderr(&made));
+        let text = std::fs::read_to_string(folder.path().join(manifest)).unwrap();
+        assert!(text.contains(&format!("contract = \"{named}\"")), "{text}");
+        let checked = plimsoll(folder.path(), &["check", manifest]);
+        assert!(checked.status.success(), "{contract} {manifest}: {}", stderr(&checked));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod attacks;
 pub(crate) mod client;
 mod fields;
+mod idle;
 mod large;
 mod multiplex;
 mod secure;

@@ -11,6 +11,8 @@ mod bodies;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod doctor;

@@ -1,13 +1,16 @@
 //! A changed manifest: taken without dropping or delaying a request, or refused with the old one
 //! going on.
 
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use plimsoll_testkit::judge::{Expect, judge};
 use plimsoll_testkit::load::{self, LoadPlan};
-use plimsoll_testkit::{Origin, Script};
+use plimsoll_testkit::{Claims, Origin, Plimsoll, PlimsollOptions, Script, TestIssuer, free_addr};
 
-use crate::scene::{CONTRACT, Scene, open_manifest, problem};
+use crate::bodies::tools::{HandOrigin, eventually, read_head};
+use crate::scene::{AUDIENCE, CONTRACT, Scene, Stopwatch, open_manifest, problem, shop_manifest};
 
 const RELOADS: usize = 100;
 
@@ -121,6 +124,94 @@ fn connections_to_a_url_that_is_gone_from_the_manifest_are_closed() {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("still open: {}", scene.origin.log().connections_open());
+}
+
+/// The keys of an issuer that a reload adds are there when it is in force: no request waits for
+/// them, and until then the manifest before goes on.
+#[test]
+fn the_keys_of_a_new_issuer_are_fetched_before_it_is_in_force() {
+    const SLOW: Duration = Duration::from_millis(1_200);
+    let other = TestIssuer::new("other").unwrap();
+    let keys = other.jwks();
+    let issuer = HandOrigin::start(move |mut stream| {
+        read_head(&mut stream);
+        std::thread::sleep(SLOW);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+        let answer = format!("{head}content-length: {}\r\n\r\n{keys}", keys.len());
+        stream.write_all(answer.as_bytes()).ok();
+    });
+    let scene = Scene::shop("");
+    let more = format!(
+        "[[auth.issuer]]\nissuer = \"https://other.test\"\naudience = [\"{AUDIENCE}\"]\n\
+         jwks_url = \"{}/keys\"\nallow_private = true\n",
+        issuer.url()
+    );
+    let bearer = format!(
+        "Bearer {}",
+        other.mint(&Claims::new("https://other.test", AUDIENCE, "bob")).unwrap()
+    );
+    let fields = [("authorization", bearer.as_str())];
+    problem(&scene.ask("GET", "/profile", &fields), 401, "PLM-EDGE-0205");
+    let before = reloads(&scene, "ok");
+    scene.edge.write_manifest(&shop_manifest(&scene.origin.url(), &more)).unwrap();
+    scene.edge.reload().unwrap();
+    std::thread::sleep(SLOW / 3);
+    problem(&scene.ask("GET", "/profile", &fields), 401, "PLM-EDGE-0205");
+    wait_for_reload(&scene, "ok", before);
+    let watch = Stopwatch::start();
+    assert_eq!(scene.ask("GET", "/profile", &fields).status, 200);
+    assert!(watch.elapsed() < SLOW / 2, "{:?}", watch.elapsed());
+}
+
+/// What was made when the process started is not called in force.
+#[test]
+fn keys_that_need_a_restart_are_named() {
+    let scene = Scene::open("", "", "");
+    let url = scene.origin.url();
+    let page = || scene.edge.ops_get("/?format=json").unwrap().1;
+    assert!(!page().contains("needs a restart"));
+    let before = reloads(&scene, "ok");
+    let more = "[telemetry]\nseries_max = 500\naccess_log = \"off\"\n";
+    let changed = open_manifest(&url, "", "", more).replacen("cores = 2", "cores = 1", 1);
+    scene.edge.write_manifest(&changed).unwrap();
+    wait_for_reload(&scene, "ok", before);
+    let keys = "edge.cores, telemetry.access_log, telemetry.series_max";
+    let page_now = page();
+    assert!(page_now.contains(&format!("Not in force before that: {keys}.")), "{page_now}");
+    let said = scene.edge.stderr();
+    assert!(said.contains("need a restart") && said.contains(keys), "{said}");
+
+    let before = reloads(&scene, "ok");
+    scene.edge.write_manifest(&open_manifest(&url, "", "", "")).unwrap();
+    wait_for_reload(&scene, "ok", before);
+    assert!(!page().contains("needs a restart"), "as it was at the start");
+}
+
+/// The addresses of the manifest are loopback, the socket that was handed over is not.
+#[test]
+fn a_development_issuer_is_refused_on_a_socket_that_others_can_reach() {
+    let development = |origin: &str| {
+        let more = "[[auth.issuer]]\nissuer = \"dev\"\naudience = [\"shop\"]\ndevelopment = true\n";
+        open_manifest(origin, "", "", more)
+    };
+    let start = |manifest: String| {
+        Plimsoll::start(&PlimsollOptions {
+            manifest: Some(manifest),
+            inherited: vec![TcpListener::bind("0.0.0.0:0").unwrap()],
+            listen: Some(free_addr().unwrap()),
+            ..PlimsollOptions::default()
+        })
+    };
+    let origin = Origin::start().unwrap();
+    let refused = start(development(&origin.url())).unwrap_err().to_string();
+    assert!(refused.contains("auth.issuer[0].development"), "{refused}");
+    assert!(refused.contains("LISTEN_FDS"), "{refused}");
+
+    let edge = start(open_manifest(&origin.url(), "", "", "")).unwrap();
+    edge.write_manifest(&development(&origin.url())).unwrap();
+    let refused = || edge.metric("plimsoll_reloads_total{outcome=\"refused\"}").unwrap();
+    eventually("the reload is refused", Duration::from_secs(5), || refused() == Some(1.0));
+    assert!(edge.stderr().contains("LISTEN_FDS"), "{}", edge.stderr());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod events;
 mod grpc;
+mod operations;
 mod rpc_origin;
 mod tunnel;
 mod websocket;

@@ -16,9 +16,13 @@ use super::{PASSTHROUGH, scene};
 use crate::bodies::tools::{HandOrigin, SECOND, Watch, eventually_async};
 use crate::scene::{Scene, open_manifest};
 
-type Socket = WebSocketStream<TcpStream>;
+pub(super) type Socket = WebSocketStream<TcpStream>;
 
-async fn connect(addr: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Result<Socket, Error> {
+pub(super) async fn connect(
+    addr: SocketAddr,
+    path: &str,
+    fields: &[(&str, &str)],
+) -> Result<Socket, Error> {
     let mut request = format!("ws://{addr}{path}").into_client_request()?;
     for (name, value) in fields {
         let name: http::HeaderName = name.parse().unwrap();
@@ -44,6 +48,27 @@ async fn exchange(socket: &mut Socket, message: Message) {
     socket.send(message.clone()).await.unwrap();
     let back = next(socket).await;
     assert!(back == message, "{} bytes came back", back.len());
+}
+
+/// Nothing was sent to a URL that cannot be reached, so the next one is tried, and one that fails
+/// again and again is passed over.
+#[tokio::test]
+async fn a_dead_url_costs_no_upgrade() {
+    let dead = plimsoll_testkit::free_addr().unwrap();
+    let more = "[service.ejection]\nconsecutive_failures = 2\n";
+    let scene = Scene::start(|origin| {
+        open_manifest(origin, "", more, PASSTHROUGH)
+            .replacen("urls = [", &format!("urls = [\"http://{dead}\", "), 1)
+            .replacen("cores = 2", "cores = 1", 1)
+    });
+    for n in 0..6 {
+        echoing(&scene, &format!("upgrade-{n}")).await;
+    }
+    let metric = |series: &str| {
+        scene.edge.metric(&format!("{series}{{service=\"app\"}}")).unwrap().unwrap_or(0.0)
+    };
+    assert_eq!(metric("plimsoll_upstream_retries_total"), 2.0);
+    assert_eq!(metric("plimsoll_upstream_ejections_total"), 1.0);
 }
 
 #[tokio::test]

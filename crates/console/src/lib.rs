@@ -2,9 +2,10 @@
 //! CSV, `/metrics`, `/healthz`, `/readyz`.
 //!
 //! Nothing here changes anything: every route takes a question, but `/otlp`, which takes telemetry,
-//! and the ledger's append for the team's own backend. It knows the edge only through [`Source`], and it is served on loopback,
-//! to requests that name loopback; bound elsewhere it answers `/healthz` and `/readyz`, takes
-//! `/otlp` from whoever holds the ingest token, and nothing more, until there is a sign-in.
+//! and the ledger's append for the team's own backend. It knows the edge only through [`Source`],
+//! and it is served on loopback, to requests that name loopback; bound elsewhere it answers
+//! `/healthz` and `/readyz`, takes what the ingest token opens, and nothing more, until there is a
+//! sign-in.
 
 mod api;
 pub mod client;

@@ -179,7 +179,10 @@ fn exemplars(posts: &[Post], name: &str) -> Vec<(Vec<u8>, Vec<u8>, f64)> {
     for post in posts.iter().filter(|post| post.url.ends_with("/v1/metrics")) {
         let mut metric = |metric: &[u8]| {
             let mut is = false;
-            each(metric, 1, |said| Ok(is = said == name.as_bytes()))?;
+            each(metric, 1, |said| {
+                is = said == name.as_bytes();
+                Ok(())
+            })?;
             if !is {
                 return Ok(());
             }

@@ -4,8 +4,8 @@
 //! Nothing here changes anything: every route takes a question, but `/otlp`, which takes telemetry,
 //! and the ledger's append for the team's own backend. It knows the edge only through [`Source`],
 //! and it is served on loopback, to requests that name loopback; bound elsewhere it answers
-//! `/healthz` and `/readyz`, takes `/otlp` and what the ledger is to append from whoever holds the
-//! ingest token, and nothing more, until there is a sign-in.
+//! `/healthz` and `/readyz`, takes what the ingest token opens, and nothing more, until there is a
+//! sign-in.
 
 mod api;
 pub mod client;
@@ -19,7 +19,6 @@ mod otlp;
 mod page;
 mod problem;
 mod server;
-mod socket;
 mod view;
 
 pub use api::{NodeAnswer, NodesAnswer, Rooms, RoomsCell, nodes_differ, report_json};

@@ -56,12 +56,12 @@ pub(crate) struct LedgerAsked {
 
 impl LedgerAsked {
     /// From this time on.
-    pub(crate) fn since(&self) -> Result<Option<u64>, Problem> {
+    pub(crate) fn earliest_unix_ms(&self) -> Result<Option<u64>, Problem> {
         Ok(utc("from", self.from.as_deref())?.or(self.from_unix_ms))
     }
 
     /// Before this time.
-    pub(crate) fn until(&self) -> Result<Option<u64>, Problem> {
+    pub(crate) fn end_unix_ms(&self) -> Result<Option<u64>, Problem> {
         Ok(utc("to", self.to.as_deref())?.or(self.to_unix_ms))
     }
 
@@ -74,8 +74,8 @@ impl LedgerAsked {
             actor: given(&self.actor),
             subject: given(&self.subject),
             outcome: given(&self.outcome),
-            from_unix_ms: self.since()?,
-            to_unix_ms: self.until()?,
+            from_unix_ms: self.earliest_unix_ms()?,
+            to_unix_ms: self.end_unix_ms()?,
             before: before.map_err(|error| refused(&error))?,
         })
     }

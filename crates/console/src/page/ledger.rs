@@ -102,7 +102,7 @@ fn window(asked: &LedgerAsked, found: &Found) -> Markup {
 
 /// The times asked for. What means nothing was refused before.
 fn times(asked: &LedgerAsked) -> (Option<u64>, Option<u64>) {
-    (asked.since().ok().flatten(), asked.until().ok().flatten())
+    (asked.earliest_unix_ms().ok().flatten(), asked.end_unix_ms().ok().flatten())
 }
 
 fn filter(asked: &LedgerAsked) -> Markup {

@@ -78,10 +78,10 @@ def within(filters, by="", good=WITHIN, name=REQUESTS):
     return ratio(total(good, filters, by), total(name, filters, by))
 
 
-def latency(filters, quantile, by="", name="a"):
+def latency(filters, quantile, by="", name="a", of=DURATION):
     """A percentile of the distribution; percentiles must be switched on for it."""
-    of = f" by {{{by}}}" if by else ""
-    return metric(f"p{quantile}:{DURATION}{{{filters}}}{of}", name)
+    groups = f" by {{{by}}}" if by else ""
+    return metric(f"p{quantile}:{of}{{{filters}}}{groups}", name)
 
 
 def response(kind, queries, formulas, unit, **more):

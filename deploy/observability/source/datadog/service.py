@@ -205,6 +205,15 @@ def memory():
         one("Age of the epoch", "Seconds since a node knew that its epoch is all there is. If it "
             "passes auth.revocation_staleness_max, strict operations are refused.",
             gauge("plimsoll.epoch_age_seconds", NODE, "host"), "second", width=4),
+        one("Spans for the receiver that were dropped", "By reason. If there are any, look at the "
+            "receiver's address and at its answers in the node's log.",
+            total("plimsoll.otlp_spans_dropped.count", NODE, "reason"), width=4, bars=True),
+        one("Ledger: not what was sealed", "1 where the hourly verification found a fault. If "
+            "there is one, follow the runbook PlimsollLedgerBroken before anything else.",
+            gauge("plimsoll.ledger_broken", NODE, "host"), width=4),
+        one("Audited calls that left no entry", "If there are any, the log of that node names "
+            "their request ids.",
+            gauge("plimsoll.audit_lost_calls", NODE, "host"), width=4),
         one("Audited calls that wait", "If they grow, the database is away.",
             gauge("plimsoll.audit_spooled_calls", NODE, "host"), width=4),
     )

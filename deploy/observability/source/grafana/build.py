@@ -64,10 +64,10 @@ def errors(metric, labels, by="", window="$__rate_interval"):
     return share(failed, rate(metric, labels, by, window))
 
 
-def quantile(q, labels, by="", window="$__rate_interval"):
+def quantile(q, labels, by="", window="$__rate_interval",
+             metric="plimsoll_request_duration_seconds"):
     groups = f"le, {by}" if by else "le"
-    metric = "plimsoll_request_duration_seconds_bucket"
-    return f"histogram_quantile({q}, {rate(metric, labels, groups, window)})"
+    return f"histogram_quantile({q}, {rate(f'{metric}_bucket', labels, groups, window)})"
 
 
 def query(expr, legend="__auto", **more):

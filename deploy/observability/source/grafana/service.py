@@ -291,6 +291,10 @@ def memory():
               "By the node that seals; 0 on others. If it stands still while the service works, "
               "/readyz of that node says why.",
               [query(f"plimsoll_ledger_sealed_entries{{{NODE}}}", by_node)], POINTS, width=8),
+        lines("Ledger: not what was sealed",
+              "1 where the hourly verification found a fault. If there is one, follow the runbook "
+              "PlimsollLedgerBroken before anything else.",
+              [query(f"plimsoll_ledger_broken{{{NODE}}}", by_node)], POINTS, above(1), width=8),
         lines("Audited calls that wait, or left no entry",
               "Calls in the spool on disk. If they grow, the database is away. If any was lost, "
               "the log of that node names its request id.",

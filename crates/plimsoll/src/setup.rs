@@ -22,6 +22,8 @@ pub(crate) enum Source {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) input: ConfigInput,
+    /// The manifest, also where nobody named it; `None`: an upstream alone.
+    pub(crate) manifest: Option<PathBuf>,
     /// Every file it was read from; a change of one of them is a reason to read again.
     pub(crate) files: Vec<PathBuf>,
     /// When reading began, in milliseconds since 1970-01-01T00:00:00Z.
@@ -72,7 +74,7 @@ impl Source {
         };
         let routes = contracts::load((&loaded).into(), &contracts::read_contract)?;
         let mut files = loaded.files;
-        files.extend(loaded.path);
+        files.extend(loaded.path.clone());
         let input = ConfigInput {
             manifest: loaded.manifest,
             routes,
@@ -80,7 +82,7 @@ impl Source {
             data_dir: data_dir.to_owned(),
             hash: loaded.hash,
         };
-        Ok(Setup { input, files, read_since_unix_ms })
+        Ok(Setup { input, manifest: loaded.path, files, read_since_unix_ms })
     }
 }
 

@@ -142,7 +142,7 @@ impl Started {
             listeners: addresses,
             ops: ops_address,
             data_dir: data_dir.path().to_owned(),
-            manifest_path: arguments.manifest.clone(),
+            manifest_path: setup.manifest.clone(),
             started_unix_ms: clock.unix_ms(),
         };
         let telemetry = Telemetry::start(&edge.config(), &metrics, &clock, node)?;

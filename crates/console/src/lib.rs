@@ -19,6 +19,7 @@ mod otlp;
 mod page;
 mod problem;
 mod server;
+mod socket;
 mod view;
 
 pub use api::{NodeAnswer, NodesAnswer, Rooms, RoomsCell, nodes_differ, report_json};

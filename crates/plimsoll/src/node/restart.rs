@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use plimsoll_manifest::Manifest;
 
-/// The keys in which `now` differs from what the process was started with, and which need a restart.
+/// The keys that need a restart and in which `now` differs from what the process started with.
 pub(super) fn needed(begun_with: &Manifest, now: &Manifest) -> Vec<&'static str> {
     let (edge, telemetry) = (&begun_with.edge, &begun_with.telemetry);
     [

@@ -1,7 +1,8 @@
-"""Terminals as a reader has them: programs see a terminal, and Ctrl-C goes where it would."""
+"""Terminals as a reader has them: programs see a terminal, and Ctrl-C reaches all of them in it."""
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pathlib
 import pty
@@ -16,12 +17,14 @@ import time
 from page import lines_of
 
 STOP_SECONDS = 40
+READ_SECONDS = 10
 _ROWS_AND_COLUMNS = (50, 200)
-_DONE = re.compile("\x1e([0-9]+)\x1e")
+_MARK = re.compile("\x1e[^\x1e]*\x1e")
 # Each command is a file, so that a shell reads it as it stands and keeps what it sets.
-_SHELL = r"""while IFS= read -r file <&3; do
+_SHELL = r"""trap : INT
+while IFS= read -r file <&3; do
   . "$file" </dev/null
-  printf '\036%s\036' "$?"
+  printf '\036%s\036' "$file"
 done"""
 
 
@@ -34,8 +37,10 @@ class Terminal:
         settings = termios.tcgetattr(slave)
         settings[3] &= ~termios.ECHO
         termios.tcsetattr(slave, termios.TCSANOW, settings)
+        # It is nobody's controlling terminal: where the leader of a session ends, the kernel throws
+        # away what it said last and nobody has read yet.
         self.process = subprocess.Popen(
-            ["setsid", "--ctty", *command], cwd=directory, env=environment,
+            command, cwd=directory, env=environment, start_new_session=True,
             stdin=slave, stdout=slave, stderr=slave, pass_fds=pass_fds,
         )
         os.close(slave)
@@ -56,7 +61,11 @@ class Terminal:
         self.said += pending.decode(errors="replace")
 
     def runs(self):
-        return self.process.poll() is None
+        """Whether it runs; where not, all it has said is there."""
+        if self.process.poll() is None:
+            return True
+        self.thread.join(READ_SECONDS)
+        return False
 
     def lines(self):
         """What it has said since the last line that a block has shown."""
@@ -64,8 +73,8 @@ class Terminal:
 
     def interrupt(self):
         """Ctrl-C."""
-        with contextlib.suppress(OSError):
-            os.write(self.master, b"\x03")
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
 
     def ended(self, seconds):
         """Waits for the end; whether it came."""
@@ -73,7 +82,7 @@ class Terminal:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             return False
-        self.thread.join(10)
+        self.thread.join(READ_SECONDS)
         return True
 
     def stop(self):
@@ -82,7 +91,7 @@ class Terminal:
             if not self.ended(STOP_SECONDS):
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
-        self.thread.join(10)
+        self.thread.join(READ_SECONDS)
         os.close(self.master)
 
 
@@ -91,7 +100,7 @@ class Shell:
 
     def __init__(self, directory, environment, scratch):
         told, self.tell = os.pipe()
-        self.file = pathlib.Path(scratch) / "command"
+        self.files = (pathlib.Path(scratch) / f"command-{number}" for number in itertools.count(1))
         command = ["bash", "-c", f"exec 3<&{told}\n{_SHELL}"]
         self.terminal = Terminal(command, directory, environment, pass_fds=(told,))
         os.close(told)
@@ -99,12 +108,14 @@ class Shell:
     def run(self, command, seconds):
         """The lines of a command's output; nothing when it took too long and was interrupted."""
         begin = len(self.terminal.said)
-        self.file.write_text(command + "\n")
-        os.write(self.tell, f"{self.file}\n".encode())
+        file = next(self.files)
+        file.write_text(command + "\n")
+        os.write(self.tell, f"{file}\n".encode())
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.terminal.runs():
-            if done := _DONE.search(self.terminal.said, begin):
-                return lines_of(self.terminal.said[begin:done.start()])
+            done = self.terminal.said.find(f"\x1e{file}\x1e", begin)
+            if done >= 0:
+                return lines_of(_MARK.sub("", self.terminal.said[begin:done]))
             time.sleep(0.02)
         self.terminal.interrupt()
         return None

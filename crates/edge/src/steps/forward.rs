@@ -17,7 +17,7 @@ use plimsoll_http_kit::{Code, Problem};
 use plimsoll_manifest::ForwardPrincipal;
 use plimsoll_telemetry::{Counter, UpstreamErrorKind, tracestate_passes};
 
-use crate::body::{AnswerLimits, InboundBody, InboundLimits, InboundOutcome, Unasked};
+use crate::body::{AnswerLimits, AtStop, InboundBody, InboundLimits, InboundOutcome, Unasked};
 use crate::config::{Config, Service};
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
@@ -129,6 +129,11 @@ pub(crate) async fn forward(
             let limits = AnswerLimits {
                 left: (!endless).then(|| sending.left(answered).unwrap_or(total)),
                 idle: if endless { STREAM_IDLE_MAX } else { total },
+                at_stop: match answer.facts.is_event_stream {
+                    true => AtStop::Ended,
+                    false if grpc => AtStop::Cut,
+                    false => AtStop::Waited,
+                },
             };
             Ok(Passed::Upstream { answer, limits })
         }
@@ -190,7 +195,8 @@ async fn switch(
             Ok(Passed::Switched(response))
         }
         Ok(response) => {
-            let limits = AnswerLimits { left: None, idle: service.total_timeout };
+            let limits =
+                AnswerLimits { left: None, idle: service.total_timeout, at_stop: AtStop::Waited };
             let facts = ResponseFacts::of(response.headers());
             Ok(Passed::Upstream { answer: Answer { response, facts, connection: None }, limits })
         }

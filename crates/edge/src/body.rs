@@ -1,11 +1,13 @@
 //! Bodies on their way through: what the client sends, within its limits, and what it is answered.
 
+mod stop;
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +21,9 @@ use crate::lazy_timer::LazyTimer;
 use crate::record::Finish;
 use crate::stall;
 use crate::upstream::Pooled;
+
+pub(crate) use stop::AtStop;
+use stop::Stop;
 
 /// How much of a refused request's body is read, bytes, and how often it is looked at, so that the
 /// connection can carry the next request. More costs more than a new connection.
@@ -289,6 +294,7 @@ pub(crate) struct UpstreamBody {
     idle: Duration,
     waiting_since: Option<Nanos>,
     timer: LazyTimer,
+    stop: Option<Stop>,
 }
 
 /// The most of an answer that an HTTP/2 stream takes at once, bytes: it waits there until the
@@ -303,6 +309,8 @@ pub(crate) struct AnswerLimits {
     pub(crate) left: Option<Duration>,
     /// The longest pause of the service.
     pub(crate) idle: Duration,
+    /// What becomes of it when the process has to stop.
+    pub(crate) at_stop: AtStop,
 }
 
 impl UpstreamBody {
@@ -312,8 +320,10 @@ impl UpstreamBody {
         finish: Box<Finish>,
         limits: AnswerLimits,
     ) -> Self {
+        let phase = || finish.exchange.context.core.phase.clone();
         Self {
             incoming,
+            stop: Stop::new(limits.at_stop, phase),
             rest: Bytes::new(),
             piece_max: match finish.exchange.version {
                 Version::HTTP_2 => H2_PIECE_MAX,
@@ -344,7 +354,12 @@ impl UpstreamBody {
                     self.finish.cut_by_edge();
                     return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
                 }
-                return Poll::Pending;
+                let Some(stop) = &mut self.stop else { return Poll::Pending };
+                let end = ready!(stop.poll(cx));
+                self.stop = None;
+                // The client is told by the end, so it was answered as far as it could be.
+                self.finish.complete();
+                return Poll::Ready(end.map(Err));
             }
         };
         if let Some(since) = self.waiting_since.take()

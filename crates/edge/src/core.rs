@@ -41,6 +41,8 @@ pub(crate) enum Phase {
     Serving,
     /// No longer accepting; what is under way finishes.
     Draining,
+    /// The drain is nearly over; streams that have no end of their own are ended.
+    Ending,
     /// The drain is over; what is left is cut.
     Stopped,
 }

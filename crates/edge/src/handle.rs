@@ -33,6 +33,11 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// (and be told `Connection: close`) before it closes them.
 const DRAIN_QUIET: Duration = Duration::from_secs(5);
 
+/// How long before the deadline streams without an end of their own are ended, at most; and which
+/// part of a shorter drain.
+const STREAMS_END_BEFORE: Duration = Duration::from_secs(1);
+const STREAMS_END_BEFORE_PART: u32 = 4;
+
 /// How long nothing must have been asked before idle connections are closed.
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 
@@ -348,7 +353,8 @@ impl Edge {
 
     /// Stops without losing a request: no new connection, `Connection: close` (HTTP/1.1) or GOAWAY
     /// (HTTP/2) on those that are open, and an end when all are gone or `deadline` has passed.
-    /// `patient` also waits a while for idle keep-alive connections to ask once more.
+    /// Streams of events, gRPC calls and tunnels have no end to wait for: they are ended shortly
+    /// before the deadline. `patient` also waits a while for idle keep-alive connections to ask once more.
     pub async fn drain(&self, deadline: Duration, patient: bool) -> Drained {
         let started = self.clock.now();
         self.shared.draining.store(true, Ordering::Relaxed);
@@ -376,6 +382,8 @@ impl Edge {
     }
 
     async fn wait_until_drained(&self, started: Nanos, deadline: Duration, patient: bool) {
+        let before = STREAMS_END_BEFORE.min(deadline / STREAMS_END_BEFORE_PART);
+        let streams_end = deadline.saturating_sub(before);
         let (mut last_begun, mut last_change) = (self.shared.requests().0, started);
         loop {
             tokio::time::sleep(DRAIN_LOOK).await;
@@ -392,6 +400,14 @@ impl Edge {
             let silent = now.since(last_change) >= DRAIN_SILENCE;
             let quiet = !patient || (now.since(started) >= DRAIN_QUIET && silent);
             let gone = self.shared.connections.open() == 0;
+            if now.since(started) >= streams_end {
+                self.phase.send_if_modified(|phase| {
+                    *phase < Phase::Ending && {
+                        *phase = Phase::Ending;
+                        true
+                    }
+                });
+            }
             if now.since(started) >= deadline || (!busy && (gone || quiet)) {
                 return;
             }

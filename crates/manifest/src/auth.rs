@@ -65,7 +65,8 @@ pub enum ForwardPrincipal {
     /// Nothing beside the original token, which is always forwarded.
     None,
     /// `Plimsoll-Subject`, `Plimsoll-Tenant`, `Plimsoll-Issuer` and `Plimsoll-Scope`, which a
-    /// client can never send itself.
+    /// client can never send itself. What is not printable ASCII in them is percent-encoded as
+    /// UTF-8 (RFC 3986 section 2.1), and so is `%`: decode them once.
     Headers,
 }
 

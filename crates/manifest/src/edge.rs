@@ -63,7 +63,9 @@ pub struct EdgeSection {
     /// The most concurrent HTTP/2 streams of one connection. Unit: streams. Since 0.1.
     #[schemars(range(min = 1, max = 10_000))]
     pub http2_streams_max: u32,
-    /// How long requests in flight may take to finish after SIGTERM. Since 0.1.
+    /// How long requests in flight may take to finish after SIGTERM. Streams of events, gRPC calls
+    /// and WebSockets have no end to wait for: they are ended a second before it (in a quarter of it,
+    /// where that is less). Since 0.1.
     #[schemars(extend("x-min" = "1s", "x-max" = "1h"))]
     pub drain_deadline: HumanDuration,
     /// TLS for every listener of the edge; without it they speak plain HTTP. Since 0.1.

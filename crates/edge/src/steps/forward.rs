@@ -1,5 +1,6 @@
 //! Upstream: the request as the service gets it, and the service's answer or what went wrong.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use plimsoll_http_kit::{Code, Problem};
 use plimsoll_manifest::ForwardPrincipal;
 use plimsoll_telemetry::{Counter, UpstreamErrorKind, tracestate_passes};
 
-use crate::body::{AnswerLimits, InboundBody, InboundLimits, InboundOutcome, Unasked};
+use crate::body::{AnswerLimits, AtStop, InboundBody, InboundLimits, InboundOutcome, Unasked};
 use crate::config::{Config, Service};
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
@@ -129,6 +130,11 @@ pub(crate) async fn forward(
             let limits = AnswerLimits {
                 left: (!endless).then(|| sending.left(answered).unwrap_or(total)),
                 idle: if endless { STREAM_IDLE_MAX } else { total },
+                at_stop: match answer.facts.is_event_stream {
+                    true => AtStop::Ended,
+                    false if grpc => AtStop::Cut,
+                    false => AtStop::Waited,
+                },
             };
             Ok(Passed::Upstream { answer, limits })
         }
@@ -190,7 +196,8 @@ async fn switch(
             Ok(Passed::Switched(response))
         }
         Ok(response) => {
-            let limits = AnswerLimits { left: None, idle: service.total_timeout };
+            let limits =
+                AnswerLimits { left: None, idle: service.total_timeout, at_stop: AtStop::Waited };
             let facts = ResponseFacts::of(response.headers());
             Ok(Passed::Upstream { answer: Answer { response, facts, connection: None }, limits })
         }
@@ -263,7 +270,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 fn write_principal(exchange: &Exchange, headers: &mut HeaderMap) {
     let Some(verified) = &exchange.verified else { return };
     let mut put = |name: HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
+        if let Ok(value) = HeaderValue::from_str(&escaped(value)) {
             headers.insert(name, value);
         }
     };
@@ -272,6 +279,25 @@ fn write_principal(exchange: &Exchange, headers: &mut HeaderMap) {
     put(ISSUER, verified.issuer());
     let scopes: Vec<&str> = verified.scopes().iter().collect();
     put(SCOPE, &scopes.join(" "));
+}
+
+/// A text as a field can hold it: what is not printable ASCII is percent-encoded as UTF-8 (RFC 3986
+/// §2.1), and so are `%` itself and spaces at either end, so that decoding gives the very text.
+fn escaped(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
+    if text.bytes().all(plain) && text.trim_matches(' ').len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    let inner = text.len() - text.trim_start_matches(' ').len()..text.trim_end_matches(' ').len();
+    let mut out = String::with_capacity(text.len() * 3);
+    for (at, byte) in text.bytes().enumerate() {
+        if plain(byte) && (byte != b' ' || inner.contains(&at)) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// The request target towards the service: the very path that was routed, without the version
@@ -378,5 +404,28 @@ fn code_of(error: &UpstreamError) -> Code {
         UpstreamError::Answer(_) => Code::UpstreamReset,
         UpstreamError::FirstByteTimeout => Code::UpstreamFirstByteTimeout,
         UpstreamError::DeadlinePassed => Code::UpstreamTotalTimeout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_any_script_fits_a_field_and_comes_back() {
+        for (name, expected) in [
+            ("alice", "alice"),
+            ("auth0|5f7c8ec7", "auth0|5f7c8ec7"),
+            ("Acme Corp", "Acme Corp"),
+            ("jürgen", "j%C3%BCrgen"),
+            ("東京", "%E6%9D%B1%E4%BA%AC"),
+            ("100%", "100%25"),
+            ("%41", "%2541"),
+            (" a b ", "%20a b%20"),
+            ("  ", "%20%20"),
+        ] {
+            assert_eq!(escaped(name), expected);
+            assert!(HeaderValue::from_str(&escaped(name)).is_ok());
+        }
     }
 }

@@ -150,7 +150,7 @@ async fn join(context: Arc<ConnContext>, client: OnUpgrade, service: OnUpgrade) 
             }
         }
         () = idle => tracing::debug!("tunnel closed: nothing moved"),
-        _ = phase.wait_for(|phase| *phase == Phase::Stopped) => {}
+        _ = phase.wait_for(|phase| *phase >= Phase::Ending) => {}
     }
 }
 

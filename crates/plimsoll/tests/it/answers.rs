@@ -38,6 +38,19 @@ fn a_good_token_reaches_the_service_with_what_the_edge_vouches_for() {
     assert_eq!((trace.len(), &trace[..3]), (55, "00-"));
 }
 
+/// A field holds ASCII; names do not. Nothing may vanish on the way.
+#[test]
+fn a_principal_in_any_script_reaches_the_service() {
+    let scene = Scene::shop("[auth]\nforward_principal = \"headers\"\ntenant_claim = \"org\"\n");
+    let bearer =
+        scene.bearer_of(&claims().with("sub", json!("jürgen 100%")).with("org", json!("東京")));
+    let fields = [("authorization", bearer.as_str()), ("x-test-id", "any-script")];
+    assert_eq!(scene.ask("GET", "/profile", &fields).status, 200);
+    let sent = &scene.origin.log().with_id("any-script")[0].headers;
+    assert_eq!(sent.all("plimsoll-subject"), vec!["j%C3%BCrgen 100%25"]);
+    assert_eq!(sent.all("plimsoll-tenant"), vec!["%E6%9D%B1%E4%BA%AC"]);
+}
+
 #[test]
 fn a_bad_token_is_refused_with_the_reason_and_never_reaches_the_service() {
     let scene = Scene::shop("");

@@ -10,7 +10,7 @@ use plimsoll_testkit::{Origin, Plimsoll, PlimsollOptions, Script};
 use rustix::process::Signal;
 
 use crate::memory::{command, json, soon};
-use crate::scene::{Scene, open_manifest};
+use crate::scene::{Scene, Stopwatch, open_manifest};
 
 const HANDOVERS: usize = 5;
 const BODY_BYTES: u64 = 5_000;
@@ -141,6 +141,37 @@ fn the_deadline_ends_what_never_ends_and_says_so() {
     assert_eq!(ended.code(), Some(1));
     let said = scene.edge.stderr();
     assert!(said.contains("drain_deadline"), "{said}");
+}
+
+/// A stream of events ends in order shortly before the deadline, and a tunnel with it: neither is a
+/// request that was cut.
+#[test]
+fn what_has_no_end_of_its_own_is_ended_in_order_before_the_deadline() {
+    let more = "[[passthrough]]\nprefix = \"/ws\"\nservice = \"app\"\nkinds = [\"websocket\"]\n";
+    let mut scene = Scene::open("drain_deadline = \"4s\"\n", "", more);
+    let mut stream = scene.client();
+    let ask = "GET /x HTTP/1.1\r\nhost: a\r\nx-test-id: s\r\nx-script: sse=100000:50\r\n\r\n";
+    stream.send(ask).unwrap();
+    let mut head = stream.read_head_to("GET").unwrap();
+    let mut socket = scene.client();
+    let upgrade = "GET /ws/echo HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n\
+                   upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                   sec-websocket-version: 13\r\nx-script: ws-echo\r\n\r\n";
+    socket.send(upgrade).unwrap();
+    assert_eq!(socket.read_head_to("GET").unwrap().status, 101);
+    scene.edge.signal(Signal::TERM).unwrap();
+    let watch = Stopwatch::start();
+    let mut text = Vec::new();
+    let whole = stream.read_body(&mut head, &mut |piece| {
+        text.extend_from_slice(piece);
+        true
+    });
+    assert!(whole.is_ok(), "an end in order: {whole:?}");
+    assert!(watch.elapsed() > Duration::from_millis(2_500), "{:?}", watch.elapsed());
+    assert!(String::from_utf8_lossy(&text).matches("data: s ").count() > 40);
+    socket.expect_closed(Duration::from_secs(2)).unwrap();
+    let ended = scene.edge.wait(Duration::from_secs(6)).unwrap();
+    assert!(ended.is_some_and(|status| status.success()), "{}", scene.edge.stderr());
 }
 
 #[test]

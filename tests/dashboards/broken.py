@@ -54,7 +54,8 @@ FAULTS = [
     ("a configuration with an unknown key", "promtool", "not found in type",
      in_text("prometheus/scrape.yml", "evaluation_interval", "evaluation_intervall")),
     ("an alert that fires too late", "promtool tests", "PlimsollNotReady",
-     in_text("prometheus/alerts.yml", "for: 5m", "for: 20m")),
+     in_text("prometheus/alerts.yml", "plimsoll_ready == 0\n        for: 5m",
+             "plimsoll_ready == 0\n        for: 20m")),
     ("the first ejection overlooked", "promtool tests", "PlimsollUpstreamEjected",
      lambda tree: (tree / "prometheus/alerts.yml").write_text(re.sub(
          r"\n +or \(\n +plimsoll_upstream.*?> 0", "",

@@ -301,7 +301,8 @@ impl Edge {
     /// Stops without losing a request: no new connection, `Connection: close` (HTTP/1.1) or GOAWAY
     /// (HTTP/2) on those that are open, and an end when all are gone or `deadline` has passed.
     /// Streams of events, gRPC calls and tunnels have no end to wait for: they are ended shortly
-    /// before the deadline. `patient` also waits a while for idle keep-alive connections to ask once more.
+    /// before the deadline. `patient` also waits a while for idle keep-alive connections to ask
+    /// once more.
     pub async fn drain(&self, deadline: Duration, patient: bool) -> Drained {
         let started = self.clock.now();
         self.shared.draining.store(true, Ordering::Relaxed);

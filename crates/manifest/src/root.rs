@@ -35,8 +35,8 @@ pub struct Manifest {
     /// Path prefixes for long-lived exchanges that no contract describes: WebSocket, server-sent
     /// events, gRPC. Since 0.1.
     pub passthrough: Vec<Passthrough>,
-    /// Which web pages elsewhere may call the API (CORS). Without it `OPTIONS` goes to the services,
-    /// and what they say of CORS is passed on. Since 0.1.
+    /// Which web pages elsewhere may call the API (CORS). Without it `OPTIONS` goes to the
+    /// services, and what they say of CORS is passed on. Since 0.1.
     pub cors: Option<CorsSection>,
     /// Where the app says what it is, if it already does so in headers of its own. Since 0.1.
     pub client: ClientSection,

@@ -25,8 +25,8 @@ const IDLE_CPU_MAX: f64 = 0.2;
 /// Connections from one source address: far below the ports that one has.
 const PER_ADDRESS: usize = 2_000;
 
-/// Raises the limit on open files as far as it may go. The edge inherits it. A machine that does not
-/// allow as many as the test is about cannot say that it passes.
+/// Raises the limit on open files as far as it may go. The edge inherits it. A machine that does
+/// not allow as many as the test is about cannot say that it passes.
 fn raise_the_limit() {
     static ONCE: Mutex<()> = Mutex::new(());
     let _one = ONCE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -140,6 +140,8 @@ pub(crate) struct Service {
     pub(crate) total_timeout: Duration,
     pool: PoolLimits,
     ejection: Ejection,
+    /// What `ca_file` holds; with other trust a connection is another one.
+    private_ca: Option<Arc<[u8]>>,
     /// What `Host` says where the client gave none.
     pub(crate) authority: HeaderValue,
     /// The version prefix that is taken off before the request is sent.
@@ -190,7 +192,7 @@ impl Config {
         let trusted = TrustedProxies::new(edge.trusted_proxies.iter().map(|cidr| cidr.0));
         let router = Router::build(&input.routes, &RouterOptions::from_manifest(manifest))?;
         let upstream_tls = before.map(|b| b.upstream_tls.clone()).unwrap_or_default();
-        let services = services(manifest, environment, before, &upstream_tls)?;
+        let services = services(input, environment, before, &upstream_tls)?;
         let ids = router.operations().iter().map(|operation| &*operation.id);
         let limits = Limits::build(
             &LimitsOptions::from_manifest(&manifest.limits, ids, environment.limits_shared),
@@ -312,12 +314,13 @@ fn authenticator(
 }
 
 fn services(
-    manifest: &Manifest,
+    input: &ConfigInput,
     environment: &Environment,
     before: Option<&Config>,
     tls: &UpstreamTls,
 ) -> Result<Vec<Service>, ConfigError> {
-    manifest
+    input
+        .manifest
         .services
         .iter()
         .map(|service| {
@@ -326,6 +329,8 @@ fn services(
                 .active_release()
                 .filter(|release| !release.urls.is_empty())
                 .ok_or_else(|| ConfigError::NoUrl(name.clone()))?;
+            let authority = private_authority(input, service)?;
+            let tls = &authority.as_ref().map_or_else(|| tls.clone(), UpstreamTls::trusting);
             let limits = PoolLimits {
                 connections_max: usize::try_from(service.pool.connections_max)
                     .unwrap_or(usize::MAX),
@@ -342,7 +347,11 @@ fn services(
                 .map(|url| {
                     let given = url.to_string();
                     let known = before
-                        .and_then(|b| b.services.iter().find(|s| *s.name == *name))
+                        .and_then(|b| {
+                            b.services
+                                .iter()
+                                .find(|s| *s.name == *name && s.private_ca == authority)
+                        })
                         .and_then(|s| s.release.endpoints.iter().find(|e| e.is_at(&given)))
                         .map(Arc::clone);
                     if let Some(endpoint) = known {
@@ -365,6 +374,7 @@ fn services(
                 total_timeout: service.timeouts.total.0,
                 pool: limits,
                 ejection,
+                private_ca: authority,
                 authority: release
                     .urls
                     .first()
@@ -376,6 +386,19 @@ fn services(
             })
         })
         .collect()
+}
+
+/// The certificates in `[service.tls] ca_file`.
+fn private_authority(
+    input: &ConfigInput,
+    service: &plimsoll_manifest::Service,
+) -> Result<Option<Arc<[u8]>>, ConfigError> {
+    let Some(file) = &service.tls.ca_file else { return Ok(None) };
+    let read = std::fs::read(input.base.join(file)).map_err(|error| ConfigError::Target {
+        service: service.name.to_string(),
+        source: TargetError::Authority(error.to_string()),
+    })?;
+    Ok(Some(read.into()))
 }
 
 /// Tokens that were never seen before, by address.

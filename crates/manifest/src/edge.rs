@@ -64,8 +64,8 @@ pub struct EdgeSection {
     #[schemars(range(min = 1, max = 10_000))]
     pub http2_streams_max: u32,
     /// How long requests in flight may take to finish after SIGTERM. Streams of events, gRPC calls
-    /// and WebSockets have no end to wait for: they are ended a second before it (in a quarter of
-    /// it, where that is less). Since 0.1.
+    /// and WebSockets have no end to wait for: they are ended a second before it (a quarter of it
+    /// before, where that is less). Since 0.1.
     #[schemars(extend("x-min" = "1s", "x-max" = "1h"))]
     pub drain_deadline: HumanDuration,
     /// TLS for every listener of the edge; without it they speak plain HTTP. Since 0.1.

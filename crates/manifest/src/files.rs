@@ -26,5 +26,9 @@ pub(crate) fn named(manifest: &Manifest) -> impl Iterator<Item = Named<'_>> {
         let of = |name: &str, path| Named { key: format!("edge.tls.{name}"), path, hashed: false };
         [of("certificate_file", &*tls.certificate_file), of("key_file", &*tls.key_file)]
     });
-    contracts.chain(key_sets).chain(tls)
+    let authorities = manifest.services.iter().enumerate().filter_map(|(index, service)| {
+        let path = service.tls.ca_file.as_deref()?;
+        Some(Named { key: format!("service[{index}].tls.ca_file"), path, hashed: true })
+    });
+    contracts.chain(key_sets).chain(authorities).chain(tls)
 }

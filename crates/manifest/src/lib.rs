@@ -45,7 +45,9 @@ pub use passthrough::{Passthrough, PassthroughKind, PassthroughSecurity};
 pub use reference::reference_markdown;
 pub use root::Manifest;
 pub use schema::json_schema;
-pub use service::{Ejection, Pool, Release, Service, ServiceVersion, Timeouts, VersionRule};
+pub use service::{
+    Ejection, Pool, Release, Service, ServiceTls, ServiceVersion, Timeouts, VersionRule,
+};
 pub use telemetry::{AccessLogFormat, OtlpCompression, OtlpSection, TelemetrySection};
 pub use values::{
     Cidr, HeaderName, HttpUrl, ListenAddr, OriginUrl, PathPrefix, PathTemplate, ValueError,

@@ -33,6 +33,9 @@ pub struct Service {
     /// Which API version this service answers for, when several services share the same paths.
     /// Since 0.1.
     pub version: Option<ServiceVersion>,
+    /// How `https` addresses of the service are trusted. Since 0.1.
+    #[serde(default)]
+    pub tls: ServiceTls,
     /// How long the backend may take. Since 0.1.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -63,6 +66,7 @@ impl Service {
             unknown_paths: None,
             strip_prefix: false,
             version: None,
+            tls: ServiceTls::default(),
             timeouts: Timeouts::default(),
             pool: Pool::default(),
             ejection: Ejection::default(),
@@ -123,6 +127,15 @@ pub struct ServiceVersion {
     /// The value of that header for this version, compared exactly. Since 0.1.
     #[schemars(length(min = 1, max = 256))]
     pub value: Option<String>,
+}
+
+/// How `https` addresses of a service are trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceTls {
+    /// Certificates of a private authority as PEM, trusted beside the machine's own; the path is
+    /// relative to the manifest. The file is read again when it changes. Since 0.1.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How long the backend may take. A timeout longer than `total` is cut to it.

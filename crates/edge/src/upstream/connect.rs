@@ -18,6 +18,8 @@ use tokio_rustls::client::TlsStream;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UpstreamTls {
     config: Arc<OnceLock<Arc<ClientConfig>>>,
+    /// Certificates as PEM that are trusted beside the machine's own.
+    extra: Option<Arc<[u8]>>,
 }
 
 /// Why a URL cannot be a target.
@@ -29,18 +31,29 @@ pub enum TargetError {
     /// The host is no name a certificate could carry.
     #[error("`{0}` is no valid server name for TLS")]
     ServerName(String),
+    /// The certificates that the manifest names could not be used.
+    #[error("ca_file: {0}")]
+    Authority(String),
     /// The machine's root certificates could not be read.
     #[error("no root certificates found for https: {0}; install the package ca-certificates")]
     Roots(String),
 }
 
 impl UpstreamTls {
+    pub(crate) fn trusting(pem: &Arc<[u8]>) -> Self {
+        Self { config: Arc::default(), extra: Some(Arc::clone(pem)) }
+    }
+
     fn config(&self) -> Result<Arc<ClientConfig>, TargetError> {
         if let Some(config) = self.config.get() {
             return Ok(Arc::clone(config));
         }
-        let config = plimsoll_outbound::client_config(&[])
-            .map_err(|error| TargetError::Roots(error.to_string()))?
+        let extra: Vec<Vec<u8>> = self.extra.iter().map(|pem| pem.to_vec()).collect();
+        let config = plimsoll_outbound::client_config(&extra)
+            .map_err(|error| match self.extra {
+                Some(_) => TargetError::Authority(error.to_string()),
+                None => TargetError::Roots(error.to_string()),
+            })?
             .ok_or_else(|| TargetError::Roots("there is none on this machine".to_owned()))?;
         Ok(Arc::clone(self.config.get_or_init(|| config)))
     }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use plimsoll_manifest::Manifest;
 
-/// The keys that need a restart and in which `now` differs from what the process started with.
+/// The keys in which `now` differs from what the process was started with, and which need a
+/// restart.
 pub(super) fn needed(begun_with: &Manifest, now: &Manifest) -> Vec<&'static str> {
     let (edge, telemetry) = (&begun_with.edge, &begun_with.telemetry);
     [

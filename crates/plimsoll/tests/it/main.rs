@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod backends;
+#[cfg(test)]
 mod backups;
 #[cfg(test)]
 mod bodies;

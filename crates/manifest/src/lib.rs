@@ -27,6 +27,7 @@ mod schema;
 mod service;
 mod shape;
 mod similar;
+mod status;
 mod telemetry;
 mod tree;
 mod values;
@@ -44,6 +45,7 @@ pub use reference::reference_markdown;
 pub use root::Manifest;
 pub use schema::json_schema;
 pub use service::{Ejection, Pool, Release, Service, ServiceVersion, Timeouts, VersionRule};
+pub use status::StatusSection;
 pub use telemetry::{AccessLogFormat, OtlpCompression, OtlpSection, TelemetrySection};
 pub use values::{
     Cidr, HeaderName, HttpUrl, ListenAddr, OriginUrl, PathPrefix, PathTemplate, ValueError,

@@ -3,16 +3,19 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use plimsoll_manifest::Overrides;
+use plimsoll_edge::shadowed;
+use plimsoll_manifest::{Fault, Overrides};
 use serde_json::json;
 
 use crate::cli::{Check, Output};
 use crate::exit::Failure;
-use crate::setup::{Source, lines};
+use crate::setup::{Setup, Source, lines};
 
 pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let source = Source::File(arguments.manifest.clone());
-    let checked = source.load(Path::new(""), &Overrides::default());
+    let checked = source
+        .load(Path::new(""), &Overrides::default())
+        .and_then(|setup| collisions(&arguments.manifest, &setup).map(|()| setup));
     let shown = arguments.manifest.display();
     let mut out = io::stdout();
     match (checked, arguments.output) {
@@ -39,6 +42,22 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
             Err(Failure::FaultsTold)
         }
     }
+}
+
+/// Paths of our own that a contract or a passthrough has, too: those go first, so that what the
+/// manifest switches on would never be reached.
+fn collisions(manifest: &Path, setup: &Setup) -> Result<(), Vec<Fault>> {
+    let shadowed = shadowed(&setup.input)
+        .map_err(|error| vec![Fault::of_file(manifest, error.to_string())])?;
+    let faults: Vec<Fault> = shadowed
+        .into_iter()
+        .map(|shadowed| Fault {
+            key: "status.public".to_owned(),
+            ..Fault::of_file(manifest, format!("{} is taken by {}", shadowed.path, shadowed.by))
+                .expecting("`false`, or another path in the contract")
+        })
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
 fn plural(count: usize, noun: &str) -> String {

@@ -236,7 +236,8 @@ async fn serve(
     let with_console = arguments.role == Role::All;
     let mut faces = JoinSet::new();
     faces.spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped.clone()));
-    faces.spawn(Arc::clone(&node).serve_local(ops_stopped));
+    faces.spawn(Arc::clone(&node).serve_local(ops_stopped.clone()));
+    faces.spawn(Arc::clone(&node).serve_services(ops_stopped));
     let stop =
         run_until_stopped(&node, &clock, &mut signals, arguments, source, setup, &mut lock).await;
     node.set_draining();

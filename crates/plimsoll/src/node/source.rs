@@ -57,6 +57,18 @@ impl Source for Node {
                 ..RouteRow::default()
             });
         }
+        for (path, name) in config.own_paths() {
+            rows.push(RouteRow {
+                service: "plimsoll".to_owned(),
+                operation: name.to_owned(),
+                method: "GET".to_owned(),
+                template: path.to_owned(),
+                security: "public".to_owned(),
+                limits: limits(manifest, None),
+                cost: 1,
+                ..RouteRow::default()
+            });
+        }
         for service in config.router().services().iter().filter(|service| service.pass_unknown) {
             rows.push(RouteRow {
                 service: service.name.to_string(),
@@ -238,6 +250,13 @@ pub(crate) fn weaknesses(config: &Config) -> Vec<Notice> {
             "No limit is configured",
             "Nobody is refused for asking too often.",
             "Name limits in [[limit]]; `plimsoll init` suggests some.",
+        );
+    }
+    for shadowed in config.shadowed() {
+        note(
+            "A path of our own is never reached",
+            &format!("{} is taken by {}, which goes first.", shadowed.path, shadowed.by),
+            "Rename the operation's path, or set [status] public = false.",
         );
     }
     let public = manifest.edge.listen.iter().any(|address| !address.0.ip().is_loopback());

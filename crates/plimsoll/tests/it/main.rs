@@ -33,4 +33,6 @@ mod slow;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]
+mod status;
+#[cfg(test)]
 mod streams;

@@ -243,8 +243,8 @@ async fn an_epoch_is_written_back_only_once_it_is_obeyed() {
         clock: SystemClock::shared(),
         saved: Saved::at(folder.path()),
     };
-    let (begun, obeying) = std::sync::mpsc::channel::<u64>();
-    let (go, may) = std::sync::mpsc::channel::<()>();
+    let (begun, obeying) = std::sync::mpsc::sync_channel::<u64>(8);
+    let (go, may) = std::sync::mpsc::sync_channel::<()>(8);
     let may = Mutex::new(may);
     let apply = move |dynamic: &Arc<Dynamic>| {
         begun.send(dynamic.epoch()).unwrap();

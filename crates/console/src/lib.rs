@@ -19,6 +19,7 @@ mod otlp;
 mod page;
 mod problem;
 mod server;
+mod services;
 mod socket;
 mod view;
 
@@ -31,3 +32,4 @@ pub use model::{
 pub use otlp::{IngestToken, TOKEN_BYTES_LEAST};
 pub use problem::OpsCode;
 pub use server::{CONNECTIONS_MAX, ConsoleOptions, LIVE_MAX, serve};
+pub use services::serve_services;

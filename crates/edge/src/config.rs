@@ -19,6 +19,7 @@ use rustls::ServerConfig;
 use crate::auth::{AuthOptions, AuthParts, AuthSetupError, Authenticator};
 use crate::cors::Cors;
 use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
+use crate::own::{Own, Shadowed, shadowed_in};
 use crate::router::{Router, RouterFault, RouterOptions};
 use crate::tls::{self, TlsError};
 use crate::upstream::{
@@ -138,10 +139,10 @@ pub(crate) struct Service {
     pub(crate) release: Release,
     pub(crate) timeouts: Timeouts,
     pub(crate) total_timeout: Duration,
-    pool: PoolLimits,
-    ejection: Ejection,
+    pub(crate) pool: PoolLimits,
+    pub(crate) ejection: Ejection,
     /// What `ca_file` holds; with other trust a connection is another one.
-    private_ca: Option<Arc<[u8]>>,
+    pub(crate) private_ca: Option<Arc<[u8]>>,
     /// What `Host` says where the client gave none.
     pub(crate) authority: HeaderValue,
     /// The version prefix that is taken off before the request is sent.
@@ -158,6 +159,8 @@ pub struct Config {
     pub(crate) trusted: TrustedProxies,
     pub(crate) router: Router,
     pub(crate) services: Vec<Service>,
+    /// The built-in services, where one is on.
+    pub(crate) own: Option<Own>,
     pub(crate) limits: Limits,
     /// One limit by address on tokens that must be verified.
     pub(crate) unverified: Limits,
@@ -193,6 +196,8 @@ impl Config {
         let router = Router::build(&input.routes, &RouterOptions::from_manifest(manifest))?;
         let upstream_tls = before.map(|b| b.upstream_tls.clone()).unwrap_or_default();
         let services = services(input, environment, before, &upstream_tls)?;
+        let own_before = before.and_then(|b| b.own.as_ref());
+        let own = Own::build(manifest, &input.data_dir, environment.cores, own_before);
         let ids = router.operations().iter().map(|operation| &*operation.id);
         let limits = Limits::build(
             &LimitsOptions::from_manifest(&manifest.limits, ids, environment.limits_shared),
@@ -222,6 +227,7 @@ impl Config {
             trusted,
             router,
             services,
+            own,
             limits,
             unverified,
             auth,
@@ -253,7 +259,23 @@ impl Config {
     }
 
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        self.services.iter().flat_map(|service| &service.release.endpoints)
+        self.all_services().flat_map(|service| &service.release.endpoints)
+    }
+
+    /// The manifest's services and the built-in ones.
+    pub(crate) fn all_services(&self) -> impl Iterator<Item = &Service> {
+        self.services.iter().chain(self.own.as_ref().map(|own| &own.service))
+    }
+
+    /// The paths that built-in services answer, with their names in figures.
+    pub fn own_paths(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.own.iter().flat_map(Own::paths)
+    }
+
+    /// Those of them that give way to a contract or a passthrough.
+    #[must_use]
+    pub fn shadowed(&self) -> Vec<Shadowed> {
+        shadowed_in(&self.manifest, &self.router)
     }
 
     /// The edge's own document at `path`, with the name it has in figures.

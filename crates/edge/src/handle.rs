@@ -320,8 +320,7 @@ impl Edge {
         let now = self.clock.now();
         let config = self.shared.config.load();
         config
-            .services
-            .iter()
+            .all_services()
             .flat_map(|service| {
                 let urls = service.release.endpoints.iter();
                 urls.map(|endpoint| Upstream {

@@ -28,6 +28,7 @@ mod schema;
 mod service;
 mod shape;
 mod similar;
+mod status;
 mod telemetry;
 mod tree;
 mod values;
@@ -48,6 +49,7 @@ pub use schema::json_schema;
 pub use service::{
     Ejection, Pool, Release, Service, ServiceTls, ServiceVersion, Timeouts, VersionRule,
 };
+pub use status::StatusSection;
 pub use telemetry::{AccessLogFormat, OtlpCompression, OtlpSection, TelemetrySection};
 pub use values::{
     Cidr, HeaderName, HttpUrl, ListenAddr, OriginUrl, PathPrefix, PathTemplate, ValueError,

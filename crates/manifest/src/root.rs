@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AuthSection, ClientSection, CorsSection, EdgeSection, Limit, OperationPolicy, OpsSection,
-    OriginUrl, Passthrough, PassthroughSecurity, Service, TelemetrySection, UnknownPaths,
+    OriginUrl, Passthrough, PassthroughSecurity, Service, StatusSection, TelemetrySection,
+    UnknownPaths,
 };
 
 /// `plimsoll.toml`: the whole system declared. Every key has a default except where a name or an
@@ -42,6 +43,8 @@ pub struct Manifest {
     pub client: ClientSection,
     /// Metrics, the access log, and OpenTelemetry. Since 0.1.
     pub telemetry: TelemetrySection,
+    /// What everybody may know of the node. Since 0.1.
+    pub status: StatusSection,
 }
 
 /// The name of the service when there is no manifest to name it.

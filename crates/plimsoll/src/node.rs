@@ -157,6 +157,19 @@ impl Node {
         }
     }
 
+    /// Serves the built-in services on `services.sock` until `stopped`.
+    pub(crate) async fn serve_services(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        let (data_dir, clock) = (self.data_dir().to_owned(), Arc::clone(&self.clock));
+        let stop = async move {
+            let _told_or_gone = stopped.wait_for(|stopped| *stopped).await.is_ok();
+        };
+        let name = plimsoll_edge::SERVICES_SOCKET;
+        let served = plimsoll_console::serve_services(&data_dir, name, self, clock, stop);
+        if let Err(error) = served.await {
+            tracing::error!(%error, "services.sock failed; what it serves is answered with 502");
+        }
+    }
+
     /// Serves console, metrics and health until `stopped`.
     pub(crate) async fn serve_ops(
         self: Arc<Self>,

@@ -49,8 +49,9 @@ fn security<'c>(config: &'c Config, route: Route<'c>) -> &'c Security {
     match route {
         Route::Operation(operation) => &operation.security,
         Route::Passthrough(passthrough) => &passthrough.security,
-        // A CORS preflight carries no credentials (Fetch standard), and documents are public.
-        Route::Options { .. } | Route::Document(_) => &Security::Public,
+        // A CORS preflight carries no credentials (Fetch standard); documents and what our own
+        // services answer here are public.
+        Route::Options { .. } | Route::Document(_) | Route::Own(_) => &Security::Public,
         Route::Unknown { .. } => &config.any_token,
     }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn forward(
     if let Route::Document(document) = route {
         return Ok(Passed::Own(own_document(document)));
     }
-    let Some(service) = route.service().and_then(|index| config.service(index)) else {
+    let Some(service) = route.destination(config) else {
         return Err(Problem::new(Code::NotFound));
     };
     let streams = matches!(route, Route::Passthrough(_));

@@ -24,6 +24,8 @@ pub(crate) enum Route<'c> {
     Unknown { service: u16 },
     /// One of the edge's own documents.
     Document(&'c Bytes),
+    /// A path of our own that a built-in service answers.
+    Own(&'c Service),
 }
 
 impl Route<'_> {
@@ -33,7 +35,18 @@ impl Route<'_> {
             Self::Operation(operation) => Some(operation.service),
             Self::Passthrough(route) => Some(route.service),
             Self::Options { service } | Self::Unknown { service } => Some(service),
-            Self::Document(_) => None,
+            Self::Document(_) | Self::Own(_) => None,
+        }
+    }
+
+    /// The service it goes to.
+    pub(crate) fn destination<'s>(self, config: &'s Config) -> Option<&'s Service>
+    where
+        Self: 's,
+    {
+        match self {
+            Self::Own(service) => Some(service),
+            other => other.service().and_then(|index| config.service(index)),
         }
     }
 }
@@ -61,18 +74,37 @@ pub(crate) fn find<'c>(
                 exchange.operation = Some(Arc::clone(name));
                 return document_route(&head.method, document);
             }
-            None => unnamed(config, exchange, head, other)?,
+            None => match own_route(config, exchange, head)? {
+                Some(route) => route,
+                None => unnamed(config, exchange, head, other)?,
+            },
         },
     };
-    if let Some(service) = route.service().and_then(|index| config.service(index)) {
+    if let Some(service) = route.destination(config) {
         name_service(exchange, service);
     }
     Ok(route)
 }
 
 fn document_route<'c>(method: &Method, document: &'c Bytes) -> Result<Route<'c>, Problem> {
+    only_read(method).map(|()| Route::Document(document))
+}
+
+/// A path that a built-in service answers.
+fn own_route<'c>(
+    config: &'c Config,
+    exchange: &mut Exchange,
+    head: &Parts,
+) -> Result<Option<Route<'c>>, Problem> {
+    let Some(own) = &config.own else { return Ok(None) };
+    let Some(path) = own.find(head.uri.path()) else { return Ok(None) };
+    exchange.operation = Some(Arc::clone(&path.name));
+    only_read(&head.method).map(|()| Some(Route::Own(&own.service)))
+}
+
+fn only_read(method: &Method) -> Result<(), Problem> {
     if method == Method::GET || method == Method::HEAD {
-        return Ok(Route::Document(document));
+        return Ok(());
     }
     let allow = HeaderValue::from_static("GET, HEAD");
     Err(Problem::new(Code::MethodNotAllowed).with_header(header::ALLOW, allow))

@@ -1,6 +1,9 @@
 //! Connecting to a URL of the manifest: name resolution, TCP, TLS.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -10,9 +13,12 @@ use http::uri::Authority;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// The longest path that is an address on every system (Linux allows 107 bytes, macOS 103).
+const SOCKET_PATH_BYTES_MAX: usize = 103;
 
 /// TLS towards services: made once, when the first `https` URL needs it.
 #[derive(Debug, Clone, Default)]
@@ -61,11 +67,15 @@ impl UpstreamTls {
 
 /// Where a URL leads.
 #[derive(Debug)]
-pub(crate) struct Target {
-    host: String,
-    port: u16,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+pub(crate) enum Target {
+    /// A host and a port, with TLS or without.
+    Tcp { host: String, port: u16, tls: Option<Secure> },
+    /// A socket of this machine.
+    Unix(PathBuf),
 }
+
+/// What TLS is made from, and the name that the certificate must carry.
+type Secure = (Arc<ClientConfig>, ServerName<'static>);
 
 impl Target {
     pub(crate) fn new(url: &Uri, tls: &UpstreamTls) -> Result<Self, TargetError> {
@@ -81,16 +91,19 @@ impl Target {
             None
         };
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        Ok(Self { host, port, tls })
+        Ok(Self::Tcp { host, port, tls })
     }
 
     pub(crate) fn is_secure(&self) -> bool {
-        self.tls.is_some()
+        matches!(self, Self::Tcp { tls: Some(_), .. })
     }
 
     /// Host and port, where they make an authority.
     pub(crate) fn authority(&self) -> Option<Authority> {
-        Authority::try_from(format!("{}:{}", self.host, self.port)).ok()
+        match self {
+            Self::Tcp { host, port, .. } => Authority::try_from(format!("{host}:{port}")).ok(),
+            Self::Unix(_) => Some(Authority::from_static("localhost")),
+        }
     }
 
     /// Connects to the first address of the host that answers, to speak HTTP/1.1.
@@ -104,9 +117,13 @@ impl Target {
     }
 
     async fn connect_with(&self, protocol: &[u8]) -> io::Result<Stream> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let (host, port, tls) = match self {
+            Self::Tcp { host, port, tls } => (host.as_str(), *port, tls),
+            Self::Unix(path) => return connect_unix(path).await.map(Stream::Unix),
+        };
+        let tcp = TcpStream::connect((host, port)).await?;
         tcp.set_nodelay(true)?;
-        match &self.tls {
+        match tls {
             None => Ok(Stream::Plain(tcp)),
             Some((config, name)) => {
                 let mut config = ClientConfig::clone(config);
@@ -119,8 +136,22 @@ impl Target {
     }
 }
 
+/// A path may be longer than an address can be; on Linux it is reached by way of its folder then.
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX || !cfg!(target_os = "linux") {
+        return UnixStream::connect(path).await;
+    }
+    let folder = File::open(folder)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
+    UnixStream::connect(short).await
+}
+
 /// A connection to a service.
 pub(crate) enum Stream {
+    Unix(UnixStream),
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -133,6 +164,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Unix(io) => Pin::new(io).poll_read(cx, buf),
             Self::Tls(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
@@ -146,6 +178,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Unix(io) => Pin::new(io).poll_write(cx, buf),
             Self::Tls(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
@@ -157,6 +190,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Self::Unix(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Self::Tls(io) => Pin::new(io).poll_write_vectored(cx, bufs),
         }
     }
@@ -164,6 +198,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(io) => io.is_write_vectored(),
+            Self::Unix(io) => io.is_write_vectored(),
             Self::Tls(io) => io.is_write_vectored(),
         }
     }
@@ -171,6 +206,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Unix(io) => Pin::new(io).poll_flush(cx),
             Self::Tls(io) => Pin::new(io).poll_flush(cx),
         }
     }
@@ -178,6 +214,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Unix(io) => Pin::new(io).poll_shutdown(cx),
             Self::Tls(io) => Pin::new(io).poll_shutdown(cx),
         }
     }

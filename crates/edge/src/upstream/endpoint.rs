@@ -1,5 +1,6 @@
 //! One URL of a release: its address, its health, its connections on every core.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -76,15 +77,31 @@ impl Endpoint {
         ejection: Ejection,
         tls: &UpstreamTls,
     ) -> Result<Self, connect::TargetError> {
-        Ok(Self {
-            url: as_given.into(),
-            target: Target::new(url, tls)?,
+        Ok(Self::over(as_given, Target::new(url, tls)?, cores, limits, ejection))
+    }
+
+    /// An endpoint for a socket of this machine.
+    pub(crate) fn unix(path: &Path, cores: usize, limits: PoolLimits, ejection: Ejection) -> Self {
+        let target = Target::Unix(path.to_owned());
+        Self::over(&format!("unix:{}", path.display()), target, cores, limits, ejection)
+    }
+
+    fn over(
+        url: &str,
+        target: Target,
+        cores: usize,
+        limits: PoolLimits,
+        ejection: Ejection,
+    ) -> Self {
+        Self {
+            url: url.into(),
+            target,
             health: Health::default(),
             ejection: Mutex::new(ejection),
             pools: (0..cores.max(1)).map(|_| Arc::new(Pool::new(limits))).collect(),
             multiplexed: (0..cores.max(1)).map(|_| Mutex::new(None)).collect(),
             opening_multiplexed: (0..cores.max(1)).map(|_| tokio::sync::Mutex::new(())).collect(),
-        })
+        }
     }
 
     /// Takes over what a new manifest says.

@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use plimsoll_edge::router::{Overlap, Router, RouterOptions};
-use plimsoll_manifest::Overrides;
+use plimsoll_edge::shadowed;
+use plimsoll_manifest::{Fault, Overrides};
 use serde_json::json;
 
 use crate::cli::{Check, Output};
@@ -13,7 +14,9 @@ use crate::setup::{Setup, Source, lines};
 
 pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let source = Source::File(arguments.manifest.clone());
-    let checked = source.load(Path::new(""), &Overrides::default());
+    let checked = source
+        .load(Path::new(""), &Overrides::default())
+        .and_then(|setup| collisions(&arguments.manifest, &setup).map(|()| setup));
     let shown = arguments.manifest.display();
     let mut out = io::stdout();
     match (checked, arguments.output) {
@@ -57,6 +60,22 @@ fn notices(setup: &Setup) -> Vec<String> {
         format!("{}: the operations keep their own policies", overlap.said())
     };
     router.overlaps().iter().map(said).collect()
+}
+
+/// Paths of our own that a contract or a passthrough has, too: those go first, so that what the
+/// manifest switches on would never be reached.
+fn collisions(manifest: &Path, setup: &Setup) -> Result<(), Vec<Fault>> {
+    let shadowed = shadowed(&setup.input)
+        .map_err(|error| vec![Fault::of_file(manifest, error.to_string())])?;
+    let faults: Vec<Fault> = shadowed
+        .into_iter()
+        .map(|shadowed| Fault {
+            key: "status.public".to_owned(),
+            ..Fault::of_file(manifest, format!("{} is taken by {}", shadowed.path, shadowed.by))
+                .expecting("`false`, or another path in the contract")
+        })
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
 fn plural(count: usize, noun: &str) -> String {

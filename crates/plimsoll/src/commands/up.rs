@@ -252,7 +252,8 @@ async fn serve(
     let with_console = arguments.role == Role::All;
     let mut faces = JoinSet::new();
     faces.spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped.clone()));
-    faces.spawn(Arc::clone(&node).serve_local(ops_stopped));
+    faces.spawn(Arc::clone(&node).serve_local(ops_stopped.clone()));
+    faces.spawn(Arc::clone(&node).serve_services(ops_stopped));
     let edge = Arc::clone(&node.edge);
     faces.spawn(async move { edge.share_limits().await });
     let stop =

@@ -58,6 +58,18 @@ impl Source for Node {
                 ..RouteRow::default()
             });
         }
+        for (path, name) in config.own_paths() {
+            rows.push(RouteRow {
+                service: "plimsoll".to_owned(),
+                operation: name.to_owned(),
+                method: "GET".to_owned(),
+                template: path.to_owned(),
+                security: "public".to_owned(),
+                limits: limits(manifest, None),
+                cost: 1,
+                ..RouteRow::default()
+            });
+        }
         for service in config.router().services().iter().filter(|service| service.pass_unknown) {
             rows.push(RouteRow {
                 service: service.name.to_string(),
@@ -282,6 +294,13 @@ pub(crate) fn weaknesses(config: &Config) -> Vec<Notice> {
             "A passthrough covers operations",
             &why,
             "Give the passthrough a prefix of its own, unless this is meant.",
+        );
+    }
+    for shadowed in config.shadowed() {
+        note(
+            "A path of our own is never reached",
+            &format!("{} is taken by {}, which goes first.", shadowed.path, shadowed.by),
+            "Rename the operation's path, or set [status] public = false.",
         );
     }
     let public = manifest.edge.listen.iter().any(|address| !address.0.ip().is_loopback());

@@ -39,4 +39,6 @@ mod slow;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]
+mod status;
+#[cfg(test)]
 mod streams;

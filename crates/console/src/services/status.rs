@@ -1,0 +1,104 @@
+//! `GET /status.json`: the node's state for everybody. It says what a user would notice, and
+//! nothing of how the house is built: no name, no address, no cause.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
+use plimsoll_base::SharedClock;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::model::Source;
+
+/// A flood of questions is answered by caches; five seconds late is no harm.
+const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=5");
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Answer {
+    /// `ok` or `degraded`.
+    state: &'static str,
+    /// Since when it is this state (RFC 3339).
+    since: String,
+    /// What is not as it should be, in words for users.
+    degraded: Vec<&'static str>,
+}
+
+/// What is so, and since when.
+pub(super) struct Status {
+    source: Arc<dyn Source>,
+    clock: SharedClock,
+    seen: Mutex<Option<(bool, u64)>>,
+}
+
+impl Status {
+    pub(super) fn new(source: Arc<dyn Source>, clock: SharedClock) -> Self {
+        Self { source, clock, seen: Mutex::default() }
+    }
+
+    /// Looks at the node; remembers when its state has changed.
+    pub(super) fn look(&self) {
+        let _answer = self.answer();
+    }
+
+    fn answer(&self) -> Answer {
+        let degraded = degraded(&*self.source);
+        let ok = degraded.is_empty();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = match *seen {
+            Some((before, since)) if before == ok => since,
+            _ => self.clock.unix_ms(),
+        };
+        *seen = Some((ok, since));
+        Answer { state: if ok { "ok" } else { "degraded" }, since: rfc3339(since), degraded }
+    }
+}
+
+/// In the order of how much it matters.
+fn degraded(source: &dyn Source) -> Vec<&'static str> {
+    let readiness = source.readiness();
+    let mut words: Vec<&'static str> = Vec::new();
+    let upstreams = source.upstreams();
+    let out = |row: &&crate::model::UpstreamRow| row.ejected_for_ms.is_some();
+    if upstreams.iter().any(|row| out(&row)) {
+        words.push("Part of the service does not answer as it should; some requests may fail.");
+    }
+    for reason in &readiness.reasons {
+        words.push(match reason.code.as_str() {
+            "draining" => "This node is being replaced; others take over.",
+            "issuer_keys_missing" => "Signing in may fail.",
+            "database_down" => "Changes made by the operators may take longer to take effect.",
+            "ledger_not_sealed" => "Records are kept, but not yet sealed.",
+            _ => "Something is not as it should be.",
+        });
+    }
+    words.dedup();
+    words
+}
+
+fn rfc3339(unix_ms: u64) -> String {
+    let seconds = i64::try_from(unix_ms / 1_000).unwrap_or_default();
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|moment| moment.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+pub(super) async fn answer(State(status): State<Arc<Status>>) -> Response {
+    ([(CACHE_CONTROL, CACHED)], Json(status.answer())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_as_others_read_it() {
+        assert_eq!(rfc3339(1_795_000_000_999), "2026-11-18T11:06:40Z");
+    }
+}

@@ -12,6 +12,7 @@
 //! - [`Plimsoll`]: the built binary as a running process.
 //! - [`TestIssuer`]: tokens and key sets, good and bad.
 //! - [`ClusterProcess`]: a private cluster in a process of its own, to be killed.
+//! - [`Mounted`]: a small file system, to be filled or made read-only.
 //! - [`database`]: a real Postgres database for each test, in milliseconds.
 //!
 //! It is a development dependency only, and nothing in it is meant to be fast, except the two
@@ -26,6 +27,7 @@ pub mod judge;
 pub mod load;
 mod log;
 mod log_file;
+mod mounted;
 mod origin;
 mod origin_process;
 mod ports;
@@ -41,6 +43,7 @@ pub use client::{ClientError, RawClient, RawResponse, Wire};
 pub use cluster::{ClusterProcess, ClusterProcessOptions, standing_in};
 pub use log::{Closing, ConnectionLog, Exchange, OriginLog, Outcome};
 pub use log_file::read_log_file;
+pub use mounted::Mounted;
 pub use origin::{ID_HEADER, Origin, OriginOptions, SCRIPT_HEADER};
 pub use origin_process::{OriginProcess, OriginProcessOptions};
 pub use ports::{free_addr, free_port, loopback_listener};

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthSection, ClientSection, EdgeSection, Limit, OperationPolicy, OpsSection, OriginUrl,
-    Passthrough, PassthroughSecurity, Service, TelemetrySection, UnknownPaths,
+    AuthSection, ClientSection, EdgeSection, LedgerSection, Limit, OperationPolicy, OpsSection,
+    OriginUrl, Passthrough, PassthroughSecurity, Service, TelemetrySection, UnknownPaths,
 };
 
 /// `plimsoll.toml`: the whole system declared. Every key has a default except where a name or an
@@ -37,6 +37,8 @@ pub struct Manifest {
     pub passthrough: Vec<Passthrough>,
     /// Where the app says what it is, if it already does so in headers of its own. Since 0.1.
     pub client: ClientSection,
+    /// What of the ledger waits on this node's disk. Since 0.2.
+    pub ledger: LedgerSection,
     /// Metrics, the access log, and OpenTelemetry. Since 0.1.
     pub telemetry: TelemetrySection,
 }

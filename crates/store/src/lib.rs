@@ -25,7 +25,7 @@ pub use connect::{DATABASE, OWNER_ROLE, RUNTIME_ROLE, SERVER_MAJOR_MIN, SUPERUSE
 pub use error::StoreError;
 pub use facts::{Fact, Weight};
 pub use migrate::{MigrateError, Migrated, MigratedRoom, migrate};
-pub use sqlx::PgPool;
+pub use sqlx::{PgConnection, PgPool};
 pub use store::{Store, StoreOptions, StoreState};
 
 /// A room's part of the database: a schema of its own with its migrations.

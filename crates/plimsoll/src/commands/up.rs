@@ -110,6 +110,7 @@ impl Started {
             clock: &clock,
             report: report(arguments, setup, &clock),
             owned: lock.is_some(),
+            spool_bytes_max: manifest.ledger.spool_bytes_max.0,
         })
         .await?;
         let edge = Edge::start(EdgeOptions {

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod append;
+#[cfg(test)]
 mod backups;
 #[cfg(test)]
 mod bodies;
@@ -13,11 +15,15 @@ mod cli;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod http2;
+#[cfg(test)]
+mod ledger;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Operator JSON under `/api/v1`: what the rooms answer, and on the local socket what an operator
 //! does. The same routes stand on the ops listener, where they only answer questions.
 
+mod acts;
 mod database;
 mod entries;
 mod ledger;
@@ -13,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::routing::{get, post};
 use plimsoll_base::SharedClock;
-use plimsoll_ledger::{ActorKind, Ledger};
+use plimsoll_ledger::{Actor, ActorKind, Ledger, SealerDoor};
 use plimsoll_protection::PublicKey;
 use plimsoll_store::{PgPool, Store};
 
@@ -31,6 +32,8 @@ pub struct Rooms {
     pub store: Arc<Store>,
     /// The ledger.
     pub ledger: Ledger,
+    /// The way to this node's sealer.
+    pub sealer: SealerDoor,
     /// Where this node's checkpoints lie.
     pub checkpoints: PathBuf,
     /// The key that signs them.
@@ -54,8 +57,11 @@ pub type RoomsCell = Arc<OnceLock<Rooms>>;
 pub(crate) struct Operator(pub(crate) String);
 
 impl Operator {
-    pub(crate) fn actor(&self) -> plimsoll_ledger::Actor<'_> {
-        plimsoll_ledger::Actor::Named(ActorKind::Operator, &self.0)
+    /// Whoever asks over the network, where nobody signs in.
+    pub(crate) const NOBODY: Actor<'static> = Actor::Unnamed(ActorKind::Operator);
+
+    pub(crate) fn actor(&self) -> Actor<'_> {
+        Actor::Named(ActorKind::Operator, &self.0)
     }
 }
 
@@ -83,7 +89,10 @@ pub(crate) fn questions() -> Router<Console> {
 
 /// What changes something: on the local socket only, where the asker is known.
 pub(crate) fn acts() -> Router<Console> {
-    Router::new().route("/api/v1/revocations", post(revocations::revoke))
+    Router::new()
+        .route("/api/v1/revocations", post(revocations::revoke))
+        .route("/api/v1/ledger/accept", post(acts::accept))
+        .route("/api/v1/acts", post(acts::report))
 }
 
 /// The rooms, or why there are none.

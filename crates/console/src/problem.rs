@@ -59,6 +59,10 @@ codes! {
     BadBody = "PLM-OPS-0010" BAD_REQUEST "The body is wrong";
     /// The id of a team's action was used for another one.
     IdReused = "PLM-OPS-0011" CONFLICT "The id was used for something else";
+    /// There is nothing to accept, or not here.
+    NotAccepted = "PLM-OPS-0012" CONFLICT "Nothing was accepted";
+    /// The body is longer than is taken.
+    BodyTooLong = "PLM-OPS-0013" PAYLOAD_TOO_LARGE "The body is too long";
 }
 
 /// A problem on its way to becoming an answer.

@@ -95,6 +95,11 @@ impl Checkpoints {
         Ok(Self { directory, keyring, file, path, bytes, file_bytes_max, last })
     }
 
+    /// Where they lie, and whose key signs: what they are opened with.
+    pub(crate) fn place(&self) -> (PathBuf, Arc<Keyring>) {
+        (self.directory.clone(), Arc::clone(&self.keyring))
+    }
+
     /// The last record.
     #[must_use]
     pub fn last(&self) -> Option<&Checkpoint> {

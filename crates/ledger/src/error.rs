@@ -126,6 +126,12 @@ pub enum SealerError {
     /// A column holds what cannot stand there, which no code of ours wrote.
     #[error("ledger.{0} holds a value that no version wrote: run `plimsoll ledger verify`")]
     Column(&'static str),
+    /// The database did not answer in time.
+    #[error("the database did not answer within {waited_s} s; the connection was given up")]
+    Late {
+        /// How long it had, in seconds.
+        waited_s: u64,
+    },
     /// A failpoint of a test, or a task of the runtime that was cancelled.
     #[error("interrupted: {0}")]
     Interrupted(io::Error),

@@ -18,6 +18,7 @@ mod export;
 mod facts;
 mod hex;
 mod ids;
+mod migrations;
 mod model;
 mod sealer;
 mod service;
@@ -33,21 +34,22 @@ pub use checkpoints::{CHECKPOINT_FILE_BYTES_MAX, CHECKPOINT_FILES_MAX, Checkpoin
 pub use error::{CheckpointError, DetailError, LedgerError, SealerError};
 pub use export::{ExportError, export, verify_export};
 pub use facts::{ACTIONS, Fact, ManifestDiff};
+pub use migrations::AppliedMigration;
 pub use model::{
     ActorKind, CHAIN_START, DETAIL_BYTES_MAX, Entry, Hash, Outcome, PERSONAL_BYTES_MAX,
     SUBJECT_BYTES_MAX, link,
 };
 pub use sealer::{
-    CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, SEAL_BATCH_ENTRIES_MAX, SEAL_EVERY, Sealer, SealerState,
-    accept,
+    AcceptError, CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, SEAL_BATCH_ENTRIES_MAX, SEAL_EVERY, Sealer,
+    SealerDoor, SealerState,
 };
 pub use service::{Actor, Append, Filter, Ledger, Listed, PAGE_ENTRIES_MAX, Page};
 pub use spool::{
-    AuditRecord, Imported, Importer, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX, Spool, SpoolError,
-    SpoolFigures, SpoolFull, SpoolOptions,
+    AuditRecord, Imported, Importer, Leftover, OwnEntry, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX,
+    Spool, SpoolError, SpoolFigures, SpoolFull, SpoolOptions,
 };
 pub use team::{Appended, TEAM_ACTION_BYTES_MAX, TeamAction};
-pub use verify::{FAULTS_MAX, Fault, Progress, Report, VerifyOptions, verify};
+pub use verify::{FAULTS_MAX, Fault, Progress, Report, VerifyOptions, unsealed_for, verify};
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use plimsoll_base::{SharedClock, failpoint};
 use plimsoll_protection::{ActorHash, Keyring};
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -15,6 +16,7 @@ use crate::ids::Ids;
 use crate::model::{
     ActorKind, DETAIL_BYTES_MAX, Entry, Hash, Outcome, PERSONAL_BYTES_MAX, SUBJECT_BYTES_MAX,
 };
+use crate::spool::StoredOwn;
 use crate::store::{self, Narrow, Ready};
 
 /// The most entries on one page.
@@ -27,6 +29,8 @@ const PERSONAL: &str = "ledger.personal";
 pub enum Actor<'a> {
     /// Plimsoll itself.
     System,
+    /// Somebody of this kind whom nobody can name: a client without credentials.
+    Unnamed(ActorKind),
     /// Somebody, by kind and name; only the keyed hash of the name is written.
     Named(ActorKind, &'a str),
     /// Somebody, by kind and a keyed hash made before.
@@ -37,6 +41,7 @@ impl fmt::Debug for Actor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Actor::System => f.write_str("System"),
+            Actor::Unnamed(kind) => f.debug_tuple("Unnamed").field(kind).finish(),
             // The name is a person's.
             Actor::Named(kind, _) => f.debug_tuple("Named").field(kind).finish(),
             Actor::Hashed(kind, hash) => f.debug_tuple("Hashed").field(kind).field(hash).finish(),
@@ -78,6 +83,18 @@ impl<'a> Append<'a> {
         let outcome = Outcome::Ok;
         Self { actor, fact, outcome, change_id: None, personal: None, at_unix_ms: None }
     }
+}
+
+/// An entry before it is checked.
+struct Parts<'a> {
+    actor: Actor<'a>,
+    action: String,
+    subject: String,
+    detail: Value,
+    outcome: Outcome,
+    change_id: Option<Uuid>,
+    personal: Option<&'a str>,
+    at_unix_ms: Option<u64>,
 }
 
 /// Which entries are asked for. All that is given must hold.
@@ -157,22 +174,52 @@ impl Ledger {
 
     /// Checks and completes an entry.
     pub(crate) fn ready(&self, append: Append<'_>) -> Result<Ready, LedgerError> {
+        let action = append.fact.action();
+        let (subject, detail) = append.fact.into_parts();
+        self.complete(Parts {
+            actor: append.actor,
+            action: action.to_owned(),
+            subject,
+            detail,
+            outcome: append.outcome,
+            change_id: append.change_id,
+            personal: append.personal,
+            at_unix_ms: append.at_unix_ms,
+        })
+    }
+
+    /// The same for an entry that waited in the spool.
+    pub(crate) fn ready_own(&self, own: StoredOwn) -> Result<Ready, LedgerError> {
+        let named = own.operator.as_deref();
+        self.complete(Parts {
+            actor: named.map_or(Actor::System, |name| Actor::Named(ActorKind::Operator, name)),
+            action: own.action,
+            subject: own.subject,
+            detail: own.detail,
+            outcome: Outcome::Ok,
+            change_id: None,
+            personal: None,
+            at_unix_ms: Some(own.at_unix_ms),
+        })
+    }
+
+    fn complete(&self, parts: Parts<'_>) -> Result<Ready, LedgerError> {
         let now = self.clock.unix_ms();
         let id = self.ids.next(now)?;
-        let (actor_kind, actor) = match append.actor {
+        let (actor_kind, actor) = match parts.actor {
             Actor::System => (ActorKind::System, None),
+            Actor::Unnamed(kind) => (kind, None),
             Actor::Named(kind, name) => (kind, Some(self.keyring.actor(name))),
             Actor::Hashed(kind, hash) => (kind, Some(hash)),
         };
-        let action = append.fact.action().to_owned();
-        let (subject, detail) = append.fact.into_parts();
+        let Parts { subject, detail, .. } = parts;
         bounded("subject", subject.len(), SUBJECT_BYTES_MAX)?;
         if subject.contains('\0') {
             return Err(LedgerError::Invalid { field: "subject", expected: "holds a NUL" });
         }
         let text = canonical(&detail)?;
         bounded("detail", text.len(), DETAIL_BYTES_MAX)?;
-        let sealed_personal = match append.personal {
+        let sealed_personal = match parts.personal {
             None => None,
             Some(plain) => {
                 bounded("personal", plain.len(), PERSONAL_BYTES_MAX)?;
@@ -181,13 +228,13 @@ impl Ledger {
         };
         let entry = Entry {
             id,
-            at_us: micros(append.at_unix_ms.unwrap_or(now)),
-            action,
+            at_us: micros(parts.at_unix_ms.unwrap_or(now)),
+            action: parts.action,
             actor_kind: actor_kind.as_str().to_owned(),
             actor,
             subject,
-            outcome: append.outcome.as_str().to_owned(),
-            change_id: append.change_id,
+            outcome: parts.outcome.as_str().to_owned(),
+            change_id: parts.change_id,
             detail,
             sealed_personal,
         };

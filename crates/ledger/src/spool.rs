@@ -10,6 +10,9 @@
 //! new record the place of one that was imported.
 
 mod import;
+mod leftover;
+mod record;
+mod room;
 mod segment;
 mod writer;
 
@@ -20,44 +23,24 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use plimsoll_protection::ActorHash;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::hex;
-use crate::model::{ActorKind, Outcome};
-
 pub use import::{Imported, Importer};
+pub use leftover::Leftover;
+use record::Own;
+pub(crate) use record::StoredOwn;
+pub use record::{AuditRecord, OwnEntry};
+use room::Room;
 use segment::Segment;
 
 /// A segment is closed beyond this many bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024;
-/// The longest record, in bytes.
+/// The longest record of an audited operation, in bytes.
 pub const RECORD_BYTES_MAX: usize = 2 * 1024;
+/// The longest record of any kind: an entry of our own may have a long detail.
+const STORED_BYTES_MAX: usize = 16 * 1024;
 /// The most records that share one fsync.
 const GROUP_RECORDS_MAX: usize = 1_024;
-
-/// One audited operation: who, what, outcome; never a body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditRecord {
-    /// What kind of actor.
-    pub actor_kind: ActorKind,
-    /// Who, as a keyed hash.
-    #[serde(with = "actor_hex", default)]
-    pub actor: Option<ActorHash>,
-    /// The service; at most 64 bytes.
-    pub service: String,
-    /// The operation; at most 128 bytes.
-    pub operation: String,
-    /// The request's id; at most 128 bytes.
-    pub request_id: String,
-    /// The status it was answered with.
-    pub status: u16,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// When, in milliseconds since 1970-01-01T00:00:00Z.
-    pub at_unix_ms: u64,
-}
 
 /// Where the spool is and how much it holds.
 #[derive(Clone, Debug)]
@@ -105,8 +88,8 @@ pub enum SpoolError {
     /// A closed segment is damaged, or one between two is missing: records in it were acknowledged.
     #[error(
         "{} is damaged at byte {offset}: records behind it were acknowledged and cannot be read. \
-         Keep the file elsewhere and take it out of the directory to go on without it; the ledger \
-         will say how many records are missing",
+         Move the file elsewhere and start Plimsoll again to go on without it; the ledger will say \
+         how many records are missing",
         path.display()
     )]
     Damaged {
@@ -122,10 +105,12 @@ pub enum SpoolError {
     #[error("the audit spool is closed")]
     Closed,
     /// A record is longer than allowed.
-    #[error("an audit record has {bytes} bytes, at most {RECORD_BYTES_MAX} are taken")]
+    #[error("a record has {bytes} bytes, at most {bytes_max} are taken")]
     TooLong {
         /// How many it has.
         bytes: usize,
+        /// The bound.
+        bytes_max: usize,
     },
     /// The ledger did not take the records.
     #[error(transparent)]
@@ -137,12 +122,18 @@ impl SpoolError {
         let path = path.to_owned();
         move |source| Self::Io { path: path.clone(), source }
     }
+
+    /// Whether waiting for the database does not help.
+    fn is_lasting(&self) -> bool {
+        use crate::LedgerError::{Database, Failpoint, Random};
+        !matches!(self, Self::Ledger(Database(_) | Failpoint(_) | Random(_)))
+    }
 }
 
 /// Figures of the spool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpoolFigures {
-    /// Records that wait for import.
+    /// Records that wait for import, those of processes before us included.
     pub records: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -169,10 +160,7 @@ struct Submitted {
 
 #[derive(Debug)]
 struct Shared {
-    bytes_max: u64,
-    records_max: u64,
-    records: AtomicU64,
-    bytes: AtomicU64,
+    room: Arc<Room>,
     refused: AtomicU64,
     imported: AtomicU64,
     syncs: AtomicU64,
@@ -184,31 +172,25 @@ struct Shared {
 }
 
 impl Shared {
+    /// With what was found on disk, which takes its room.
+    fn holding(recovered: Vec<Segment>, room: Arc<Room>) -> Self {
+        let (records, bytes) = recovered
+            .iter()
+            .fold((0, 0), |(records, bytes), s| (records + s.end - s.first, bytes + s.bytes));
+        room.add(records, bytes);
+        Self {
+            room,
+            refused: AtomicU64::new(0),
+            imported: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+            durable: AtomicU64::new(recovered.last().map_or(0, |segment| segment.end)),
+            broken: AtomicBool::new(false),
+            segments: Mutex::new(recovered.into()),
+        }
+    }
+
     fn segments(&self) -> MutexGuard<'_, VecDeque<Segment>> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reserve(&self, bytes: u64) -> Result<(), SpoolFull> {
-        let take = |left: &AtomicU64, by: u64, max: u64| {
-            let fits = |now: u64| now.checked_add(by).filter(|sum| *sum <= max);
-            left.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).map(drop)
-        };
-        if take(&self.records, 1, self.records_max).is_err() {
-            return Err(SpoolFull);
-        }
-        if take(&self.bytes, bytes, self.bytes_max).is_err() {
-            self.records.fetch_sub(1, Ordering::AcqRel);
-            return Err(SpoolFull);
-        }
-        Ok(())
-    }
-
-    fn release(&self, records: u64, bytes: u64) {
-        let less = |by: u64| move |now: u64| Some(now.saturating_sub(by));
-        for (counter, by) in [(&self.records, records), (&self.bytes, bytes)] {
-            // Always some, so it always stores.
-            let _before = counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, less(by));
-        }
     }
 }
 
@@ -220,22 +202,9 @@ impl Spool {
     /// See [`SpoolError`].
     pub fn open(options: &SpoolOptions) -> Result<(Self, Importer), SpoolError> {
         let recovered = segment::recover(&options.directory)?;
-        let (records, bytes) = recovered
-            .iter()
-            .fold((0, 0), |(records, bytes), s| (records + s.end - s.first, bytes + s.bytes));
         let next = recovered.last().map_or(0, |segment| segment.end);
-        let shared = Arc::new(Shared {
-            bytes_max: options.bytes_max,
-            records_max: options.records_max,
-            records: AtomicU64::new(records),
-            bytes: AtomicU64::new(bytes),
-            refused: AtomicU64::new(0),
-            imported: AtomicU64::new(0),
-            syncs: AtomicU64::new(0),
-            durable: AtomicU64::new(next),
-            broken: AtomicBool::new(false),
-            segments: Mutex::new(recovered.into()),
-        });
+        let room = Arc::new(Room::new(options.bytes_max, options.records_max));
+        let shared = Arc::new(Shared::holding(recovered, room));
         let (sender, receiver) = mpsc::channel(options.queue_records_max.max(1));
         writer::start(&options.directory, next, Arc::clone(&shared), receiver)?;
         let importer = Importer::new(&options.directory, Arc::clone(&shared));
@@ -251,22 +220,45 @@ impl Spool {
         record: &AuditRecord,
     ) -> Result<impl Future<Output = Result<(), SpoolError>> + Send + 'static + use<>, SpoolFull>
     {
+        let payload = serde_json::to_vec(record).unwrap_or_default();
+        self.hand_over(payload, RECORD_BYTES_MAX, false)
+    }
+
+    /// The same for an entry of our own, for which there is some room beyond the bounds.
+    ///
+    /// # Errors
+    /// [`SpoolFull`] at once: nothing was taken.
+    pub fn submit_own(
+        &self,
+        own: OwnEntry,
+    ) -> Result<impl Future<Output = Result<(), SpoolError>> + Send + 'static + use<>, SpoolFull>
+    {
+        let payload = serde_json::to_vec(&Own { own: own.into() }).unwrap_or_default();
+        self.hand_over(payload, STORED_BYTES_MAX, true)
+    }
+
+    fn hand_over(
+        &self,
+        payload: Vec<u8>,
+        bytes_max: usize,
+        own: bool,
+    ) -> Result<impl Future<Output = Result<(), SpoolError>> + Send + 'static + use<>, SpoolFull>
+    {
         let full = |_| {
             self.shared.refused.fetch_add(1, Ordering::Relaxed);
             SpoolFull
         };
-        let payload = serde_json::to_vec(record).unwrap_or_default();
         let bytes = payload.len();
         let (done, wait) = oneshot::channel();
         if self.shared.broken.load(Ordering::Acquire) {
             let _unheard = done.send(Err(SpoolError::Broken));
-        } else if bytes > RECORD_BYTES_MAX {
-            let _unheard = done.send(Err(SpoolError::TooLong { bytes }));
+        } else if bytes > bytes_max {
+            let _unheard = done.send(Err(SpoolError::TooLong { bytes, bytes_max }));
         } else {
             let weight = segment::weight(bytes);
-            self.shared.reserve(weight).map_err(full)?;
+            self.shared.room.reserve(weight, own).map_err(full)?;
             if let Err(error) = self.sender.try_send(Submitted { payload, done }) {
-                self.shared.release(1, weight);
+                self.shared.room.release(1, weight);
                 if let mpsc::error::TrySendError::Full(_) = error {
                     return Err(full(SpoolFull));
                 }
@@ -279,10 +271,14 @@ impl Spool {
     /// Whether it takes another record, as of now.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         !self.shared.broken.load(Ordering::Acquire)
-            && of(&self.shared.records) < self.shared.records_max
-            && of(&self.shared.bytes) + (RECORD_BYTES_MAX as u64) < self.shared.bytes_max
+            && self.shared.room.fits(RECORD_BYTES_MAX as u64)
+    }
+
+    /// Why a spool of this data directory cannot be read on, where one cannot.
+    #[must_use]
+    pub fn damaged(&self) -> Option<String> {
+        self.shared.room.first_damage()
     }
 
     /// Figures as of now.
@@ -291,38 +287,11 @@ impl Spool {
         let shared = &self.shared;
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         SpoolFigures {
-            records: of(&shared.records),
-            bytes: of(&shared.bytes),
+            records: shared.room.records(),
+            bytes: shared.room.bytes(),
             refused: of(&shared.refused),
             imported: of(&shared.imported),
             syncs: of(&shared.syncs),
         }
-    }
-}
-
-mod actor_hex {
-    use super::{ActorHash, hex};
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
-        actor: &Option<ActorHash>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match actor {
-            None => serializer.serialize_none(),
-            Some(actor) => serializer.serialize_str(&actor.to_string()),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<ActorHash>, D::Error> {
-        let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| {
-            let bytes = hex::array(&text).ok_or_else(|| D::Error::custom("no keyed hash"))?;
-            Ok(ActorHash::from_bytes(bytes))
-        })
-        .transpose()
     }
 }

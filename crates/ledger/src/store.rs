@@ -11,6 +11,8 @@ use uuid::Uuid;
 use crate::model::{Entry, Hash};
 
 pub(crate) mod imports;
+pub(crate) mod migrations;
+pub(crate) mod pages;
 pub(crate) mod seals;
 
 /// An entry with its hash, ready to be written; the detail in its canonical form.

@@ -12,7 +12,8 @@ use sqlx::{Acquire as _, PgConnection};
 use uuid::Uuid;
 
 use crate::error::SealerError;
-use crate::store::seals;
+use crate::store::pages;
+use crate::store::seals::{self, Unsealed};
 
 pub(crate) use chain::Walk;
 pub(crate) use signed::Signed;
@@ -21,6 +22,8 @@ pub(crate) use signed::Signed;
 pub const FAULTS_MAX: usize = 1_000;
 /// Rows read at once.
 const PAGE_ROWS: i64 = 4_000;
+/// Rows counted, or looked through for what is not sealed, by one statement.
+const PIECE_ROWS: i64 = 10_000;
 /// Between two calls of the progress callback, in entries.
 const PROGRESS_ENTRIES: u64 = 20_000;
 
@@ -225,7 +228,8 @@ pub async fn verify(
         .execute(&mut *tx)
         .await?;
     signed.check_marks(&seals::checkpoint_marks(&mut tx).await?, &mut report);
-    let (entries, seals_there) = seals::counts(&mut tx).await?;
+    let (entries_keyless, seals_keyless) = pages::without_a_key(&mut tx).await?;
+    let seals_there = seals_keyless + count_seals(&mut tx).await?;
     let total = u64::try_from(seals_there).unwrap_or_default();
     let mut walk = Walk::from_start();
     let (mut last, mut reached, mut told) = (i64::MIN, 0, 0);
@@ -245,7 +249,8 @@ pub async fn verify(
     }
     walk.finish(&mut report);
     signed.finish(walk.position(), &mut report);
-    let unsealed = unsealed(&mut tx, &mut report).await?;
+    let (unsealed, entries) = unsealed(&mut tx, &mut report).await?;
+    let entries = entries_keyless + entries;
     tx.rollback().await?;
     let twice = |table, found: i64, expected| {
         let found = u64::try_from(found).unwrap_or_default();
@@ -263,33 +268,72 @@ pub async fn verify(
     Ok(report)
 }
 
+async fn count_seals(conn: &mut PgConnection) -> Result<i64, SealerError> {
+    let (mut after, mut rows) = (i64::MIN, 0);
+    loop {
+        let piece = pages::seals(&mut *conn, after, PIECE_ROWS).await?;
+        rows += piece.rows;
+        match piece.end {
+            Some(end) => after = end,
+            None => return Ok(rows),
+        }
+    }
+}
+
 /// Entries without a seal: those that wait for the sealer, and those that it would have taken had
-/// they been there.
-async fn unsealed(conn: &mut PgConnection, report: &mut Report) -> Result<u64, SealerError> {
+/// they been there. Returns how many there are, and how many entries of all.
+async fn unsealed(conn: &mut PgConnection, report: &mut Report) -> Result<(u64, i64), SealerError> {
     let cluster = seals::cluster(&mut *conn).await?;
     // After a restore into another cluster transaction numbers say nothing until the sealer has
     // taken over what was restored.
     let comparable = seals::cursor(&mut *conn).await?.is_none_or(|c| c.cluster == cluster);
-    let (mut after, mut reached) = (Uuid::nil(), 0);
+    let (mut after, mut reached, mut entries) = (Uuid::nil(), 0, 0);
     loop {
-        let page = seals::unsealed_after(&mut *conn, after, PAGE_ROWS).await?;
-        let Some(end) = page.last().and_then(|unsealed| unsealed.row.id) else { break };
-        after = end;
-        for unsealed in page {
-            reached += 1;
-            let entry_id = unsealed.row.id.unwrap_or_default();
-            if unsealed.behind && comparable {
-                report.add(Fault::EntryInserted { entry_id });
-                continue;
-            }
-            report.unsealed += 1;
-            let whole = unsealed.row.into_entry().is_some_and(|(entry, hash)| {
-                entry.hash().is_ok_and(|recomputed| recomputed == hash)
-            });
-            if !whole {
-                report.add(Fault::UnsealedEdited { entry_id });
-            }
+        let piece = pages::entries(&mut *conn, after, PIECE_ROWS).await?;
+        entries += piece.rows;
+        let upto = piece.end.unwrap_or(Uuid::max());
+        loop {
+            let page = seals::unsealed_between(&mut *conn, after, upto, PAGE_ROWS).await?;
+            let Some(end) = page.last().and_then(|unsealed| unsealed.row.id) else { break };
+            after = end;
+            reached += page.len() as u64;
+            page.into_iter().for_each(|unsealed| look_at(unsealed, comparable, report));
+        }
+        match piece.end {
+            Some(end) => after = end,
+            None => return Ok((reached, entries)),
         }
     }
-    Ok(reached)
+}
+
+fn look_at(unsealed: Unsealed, comparable: bool, report: &mut Report) {
+    let entry_id = unsealed.row.id.unwrap_or_default();
+    if unsealed.behind && comparable {
+        report.add(Fault::EntryInserted { entry_id });
+        return;
+    }
+    report.unsealed += 1;
+    let whole = unsealed
+        .row
+        .into_entry()
+        .is_some_and(|(entry, hash)| entry.hash().is_ok_and(|recomputed| recomputed == hash));
+    if !whole {
+        report.add(Fault::UnsealedEdited { entry_id });
+    }
+}
+
+/// How long the oldest entry that is not sealed has waited since it was written; `None` where none
+/// waits.
+///
+/// # Errors
+/// The database.
+pub async fn unsealed_for(
+    conn: &mut PgConnection,
+    clock: &SharedClock,
+) -> Result<Option<Duration>, SealerError> {
+    let Some(id) = pages::oldest_unsealed(conn).await? else { return Ok(None) };
+    // The id holds the time at which it was written.
+    let (seconds, nanos) = id.get_timestamp().map_or((0, 0), |time| time.to_unix());
+    let written_ms = seconds * 1_000 + u64::from(nanos) / 1_000_000;
+    Ok(Some(Duration::from_millis(clock.unix_ms().saturating_sub(written_ms))))
 }

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthSection, ClientSection, CorsSection, EdgeSection, Limit, OperationPolicy, OpsSection,
-    OriginUrl, Passthrough, PassthroughSecurity, Service, StatusSection, TelemetrySection,
-    UnknownPaths,
+    AuthSection, ClientSection, CorsSection, EdgeSection, LedgerSection, Limit, OperationPolicy,
+    OpsSection, OriginUrl, Passthrough, PassthroughSecurity, Service, StatusSection,
+    TelemetrySection, UnknownPaths,
 };
 
 /// `plimsoll.toml`: the whole system declared. Every key has a default except where a name or an
@@ -41,6 +41,8 @@ pub struct Manifest {
     pub cors: Option<CorsSection>,
     /// Where the app says what it is, if it already does so in headers of its own. Since 0.1.
     pub client: ClientSection,
+    /// What of the ledger waits on this node's disk. Since 0.2.
+    pub ledger: LedgerSection,
     /// Metrics, the access log, and OpenTelemetry. Since 0.1.
     pub telemetry: TelemetrySection,
     /// What everybody may know of the node. Since 0.1.

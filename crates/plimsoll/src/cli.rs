@@ -206,6 +206,9 @@ pub(crate) enum Ledger {
     Verify(Verify),
     /// Write the sealed entries with their proofs, as lines of JSON
     Export(Export),
+    /// Accept, with your reason, that the ledger differs from its checkpoints, so that it is signed
+    /// again: after a backup was restored on purpose
+    Accept(Accept),
 }
 
 #[derive(Debug, Args)]
@@ -242,6 +245,26 @@ pub(crate) struct Verify {
     /// than once
     #[arg(long, value_name = "HEX", requires = "file")]
     pub(crate) key: Vec<String>,
+    /// A folder with further checkpoints, such as another node's or those from before the signing
+    /// key was replaced; keys in `*.pub` beside them are believed; may be given more than once
+    #[arg(long, value_name = "DIR", conflicts_with = "file")]
+    pub(crate) checkpoints: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Run `plimsoll ledger verify` first, and be sure that what it says is your own doing. This signs a
+record of its own beside the checkpoints: `verify` lists what differs as accepted from then on, with
+your reason, and never forgets it. It leaves an entry in the ledger (`operator.act`). Where nothing
+differs, or another node seals, nothing is done.
+
+  plimsoll ledger accept --reason 'restored the backup of last night after the disk failed'")]
+pub(crate) struct Accept {
+    /// Why, in at most 512 bytes; it stands in clear in the signed record, so name nobody
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) running: Running,
 }

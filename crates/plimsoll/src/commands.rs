@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod acts;
 pub(crate) mod ask;
 pub(crate) mod backup;
 pub(crate) mod check;

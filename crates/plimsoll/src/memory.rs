@@ -9,13 +9,16 @@ mod opening;
 mod shown;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_console::{NodeAnswer, Rooms, RoomsCell, VerifiedRow};
 use plimsoll_edge::{AuditSink, Edge};
-use plimsoll_ledger::{Fact, Importer, Ledger, SealerState, Spool, SpoolFigures};
+use plimsoll_ledger::{
+    Fact, Importer, Ledger, Sealer, SealerDoor, SealerState, Spool, SpoolFigures,
+};
 use plimsoll_manifest::env::{self, Secret};
 use plimsoll_protection::{Keyring, KeyringOptions};
 use plimsoll_snapshot::{Contact, Dynamic, Followed, NodeReport, Saved};
@@ -27,7 +30,7 @@ use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
-use entries::Entries;
+pub(crate) use entries::leave;
 use following::Obeyed;
 pub(crate) use opening::rooms;
 
@@ -60,11 +63,16 @@ pub(crate) struct Shared {
     rooms: RoomsCell,
     opening: Mutex<Opening>,
     sealer: OnceLock<watch::Receiver<SealerState>>,
+    /// Made with the store, and run once the rest does.
+    sealer_at_rest: Mutex<Option<Sealer>>,
+    /// How long the oldest unsealed entry has waited, in milliseconds.
+    unsealed_ms: AtomicU64,
     /// With when the database said so.
     nodes: Mutex<Option<(Nanos, Vec<NodeAnswer>)>>,
     verified: Mutex<Option<VerifiedRow>>,
-    entries: Entries,
     spool: Spool,
+    /// The folder of that spool among the others.
+    spool_name: String,
     node: String,
     outside: Outside,
 }
@@ -106,9 +114,13 @@ pub(crate) struct Standing {
     /// How old that knowledge is; `None` when the database was never asked.
     pub(crate) known_ago: Option<Duration>,
     /// What the sealer cannot do.
-    pub(crate) sealer_down: Option<String>,
+    pub(crate) sealer: Option<SealerState>,
+    /// How long the oldest entry that is not sealed has waited.
+    pub(crate) unsealed_for: Duration,
     /// Records that wait for the database.
     pub(crate) spool: SpoolFigures,
+    /// Why a spool cannot be read on, where one cannot.
+    pub(crate) spool_damaged: Option<String>,
     /// Whether one role owns and uses the database.
     pub(crate) single_role: bool,
 }
@@ -120,6 +132,8 @@ pub(crate) struct MemoryOptions<'a> {
     pub(crate) report: NodeReport,
     /// Whether the data directory is ours alone already.
     pub(crate) owned: bool,
+    /// How much may wait on disk while the database is away.
+    pub(crate) spool_bytes_max: u64,
 }
 
 impl Memory {
@@ -138,7 +152,7 @@ impl Memory {
             outside_database: outside.database_url.is_some(),
         });
         let keyring = Arc::new(keyring.map_err(Failure::failed)?);
-        let (spool, importer) = opening::spool(options.data_dir, &options.report)?;
+        let (spool, importer) = opening::spool(&options)?;
         let saved = Saved::at(options.data_dir);
         let last = saved.read().unwrap_or_else(|error| {
             tracing::warn!(%error, "the last good snapshot cannot be read and is made anew");
@@ -157,8 +171,10 @@ impl Memory {
             sealer: OnceLock::new(),
             nodes: Mutex::default(),
             verified: Mutex::default(),
-            entries: Entries::default(),
+            sealer_at_rest: Mutex::default(),
+            unsealed_ms: AtomicU64::new(0),
             spool,
+            spool_name: options.report.id.to_string(),
             node: options.report.name.clone(),
             outside,
         });
@@ -184,7 +200,7 @@ impl Memory {
     pub(crate) fn lead(&self, edge: &Arc<Edge>) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Waiting { importer, said, last }) = waiting else { return };
-        self.shared.entries.push(self.shared.clock.unix_ms(), self.started());
+        self.spawn(self.shared.note(self.started()));
         edge.follow_revocations();
         let _led_before = self.edge.set(Arc::clone(edge)).is_err();
         let obeyed = Obeyed::new(Arc::clone(edge), Arc::clone(&self.shared.clock), last);
@@ -237,7 +253,7 @@ impl Memory {
             after_sha256: hash.to_owned(),
             diff: plimsoll_ledger::ManifestDiff::between(before, after),
         };
-        self.shared.entries.push(self.shared.clock.unix_ms(), fact);
+        self.spawn(self.shared.note(fact));
     }
 
     /// What the operator JSON answers from.
@@ -263,8 +279,10 @@ impl Memory {
             database_down: self.shared.down(&followed),
             epoch: followed.epoch,
             known_ago: followed.known_at.map(|at| now.since(at)),
-            sealer_down: self.shared.sealer_down(),
+            sealer: self.shared.sealer_fault(),
+            unsealed_for: Duration::from_millis(self.shared.unsealed_ms.load(Ordering::Relaxed)),
             spool: self.shared.spool.figures(),
+            spool_damaged: self.shared.spool.damaged(),
             single_role: self.shared.store.get().is_some_and(|store| store.single_role()),
         }
     }
@@ -279,6 +297,9 @@ impl Memory {
         metrics.set(Gauge::AuditSpooled, standing.spool.records);
         metrics.set(Gauge::AuditLost, self.audit.lost());
         metrics.set(Gauge::LedgerSealed, self.shared.sealed());
+        metrics.set(Gauge::LedgerBroken, u64::from(self.shared.broken()));
+        metrics.set(Gauge::LedgerSealerUp, u64::from(self.shared.seals()));
+        metrics.set(Gauge::LedgerUnsealedAge, standing.unsealed_for.as_secs());
     }
 
     fn revocations(&self) -> u64 {
@@ -288,7 +309,10 @@ impl Memory {
     /// Writes the last entry, seals, signs, and stops the database.
     pub(crate) async fn close(&self, reason: &'static str) {
         let stop = Fact::Stop { node: self.shared.node.clone(), reason };
-        self.shared.entries.push(self.shared.clock.unix_ms(), stop);
+        let noted = tokio::time::timeout(CLOSE_MAX, self.shared.note(stop));
+        if noted.await.is_err() {
+            tracing::error!("the disk does not take the last entry of this node");
+        }
         self.stop.send_replace(true);
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -328,24 +352,44 @@ impl Shared {
         }
     }
 
-    fn sealer_down(&self) -> Option<String> {
-        match &*self.sealer.get()?.borrow() {
-            SealerState::Down { why } | SealerState::Diverged { why, .. } => Some(why.clone()),
+    /// What the sealer says where it cannot do its work.
+    fn sealer_fault(&self) -> Option<SealerState> {
+        let state = self.sealer.get()?.borrow().clone();
+        match state {
+            SealerState::Down { .. }
+            | SealerState::Diverged { .. }
+            | SealerState::Unsigned { .. } => Some(state),
             _ => None,
         }
     }
 
+    fn seals(&self) -> bool {
+        let state = self.sealer.get().map(|state| state.borrow().clone());
+        matches!(state, Some(SealerState::Sealing { .. } | SealerState::Waiting))
+    }
+
     fn sealed(&self) -> u64 {
         match self.sealer.get().map(|state| state.borrow().clone()) {
-            Some(SealerState::Sealing { size, .. } | SealerState::Diverged { size, .. }) => size,
+            Some(
+                SealerState::Sealing { size, .. }
+                | SealerState::Diverged { size, .. }
+                | SealerState::Unsigned { size, .. },
+            ) => size,
             _ => 0,
         }
     }
 
-    fn fill_rooms(&self, store: &Arc<Store>) {
+    /// Whether the last verification found a fault.
+    fn broken(&self) -> bool {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        verified.as_ref().is_some_and(|verified| !verified.whole)
+    }
+
+    fn fill_rooms(&self, store: &Arc<Store>, sealer: SealerDoor) {
         let rooms = Rooms {
             store: Arc::clone(store),
             ledger: self.ledger.clone(),
+            sealer,
             checkpoints: checkpoints(&self.data_dir),
             checkpoint_key: self.keyring.public_key().clone(),
             clock: Arc::clone(&self.clock),

@@ -28,7 +28,7 @@ pub use error::StoreError;
 pub use facts::{Fact, Weight, facts_outside};
 pub use migrate::{MigrateError, Migrated, MigratedRoom, migrate};
 pub use redis::{Redis, RedisError, RedisScript};
-pub use sqlx::PgPool;
+pub use sqlx::{PgConnection, PgPool};
 pub use store::{Store, StoreOptions, StoreState};
 
 /// A room's part of the database: a schema of its own with its migrations.

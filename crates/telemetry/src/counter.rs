@@ -51,6 +51,16 @@ labels! {
 }
 
 labels! {
+    /// When a call was refused that could leave no entry.
+    AuditRefusal {
+        /// Before anything was sent to the service.
+        BeforeSending => "before_sending",
+        /// The service has had it.
+        AfterSending => "after_sending",
+    }
+}
+
+labels! {
     /// How authenticating a request ended.
     AuthOutcome {
         /// A token was verified.
@@ -235,6 +245,8 @@ pub enum Counter<'a> {
     OtlpRefused(OtlpRefusal),
     /// A database call met a bound.
     CallFolded(CallBound),
+    /// An audited call was refused.
+    AuditRefused(AuditRefusal),
     /// A limit refused a request.
     LimitRefused {
         /// The limit's name.
@@ -321,9 +333,11 @@ const OTLP_REJECTED: Group =
 const OTLP_REFUSED: Group = group(&names::OTLP_REFUSED, after(&OTLP_REJECTED), OtlpRefusal::LABELS);
 const CALLS_FOLDED: Group =
     group(&names::DATABASE_CALLS_FOLDED, after(&OTLP_REFUSED), CallBound::LABELS);
+const AUDIT_REFUSED: Group =
+    group(&names::AUDIT_REFUSED, after(&CALLS_FOLDED), AuditRefusal::LABELS);
 
 /// Every group, in the order of the array.
-pub(crate) static GROUPS: [Group; 18] = [
+pub(crate) static GROUPS: [Group; 19] = [
     ACCEPTED,
     REFUSED,
     TLS_FAILED,
@@ -342,10 +356,11 @@ pub(crate) static GROUPS: [Group; 18] = [
     OTLP_REJECTED,
     OTLP_REFUSED,
     CALLS_FOLDED,
+    AUDIT_REFUSED,
 ];
 
 /// The length of the array.
-pub(crate) const FIXED: usize = after(&CALLS_FOLDED);
+pub(crate) const FIXED: usize = after(&AUDIT_REFUSED);
 
 impl<'a> Counter<'a> {
     pub(crate) fn place(self) -> Place<'a> {
@@ -368,6 +383,7 @@ impl<'a> Counter<'a> {
             Counter::OtlpRejected(signal) => OTLP_REJECTED.start + signal as usize,
             Counter::OtlpRefused(reason) => OTLP_REFUSED.start + reason as usize,
             Counter::CallFolded(bound) => CALLS_FOLDED.start + bound as usize,
+            Counter::AuditRefused(when) => AUDIT_REFUSED.start + when as usize,
             Counter::LimitRefused { policy } => {
                 return Place::Labelled(&names::LIMIT_REFUSED, policy, "");
             }
@@ -422,6 +438,10 @@ pub enum Gauge {
     LedgerSealed,
     /// 1 when the ledger is not what was sealed, else 0.
     LedgerBroken,
+    /// 1 while somebody seals as it should be, else 0.
+    LedgerSealerUp,
+    /// Whole seconds that the oldest unsealed entry has waited.
+    LedgerUnsealedAge,
     /// Audited calls that wait in the spool.
     AuditSpooled,
     /// Audited calls that left no entry, since the start.
@@ -445,6 +465,8 @@ impl Gauge {
         (Gauge::Revocations, &names::REVOCATIONS),
         (Gauge::LedgerSealed, &names::LEDGER_SEALED),
         (Gauge::LedgerBroken, &names::LEDGER_BROKEN),
+        (Gauge::LedgerSealerUp, &names::LEDGER_SEALER_UP),
+        (Gauge::LedgerUnsealedAge, &names::LEDGER_UNSEALED_AGE),
         (Gauge::AuditSpooled, &names::AUDIT_SPOOLED),
         (Gauge::AuditLost, &names::AUDIT_LOST),
     ];

@@ -30,8 +30,8 @@ pub use access::{
     AccessLog, AccessLogOptions, AccessLogStop, AccessWriter, StillWriting,
 };
 pub use counter::{
-    AuthOutcome, CacheResult, CallBound, ConnectionRefusal, Counter, Gauge, KeyRefresh,
-    OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
+    AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal, Counter, Gauge,
+    KeyRefresh, OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
 };
 pub use doc::metrics_page;
 pub use logging::{LogError, LogFormat, init_logging, init_logging_filtered};

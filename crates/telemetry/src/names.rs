@@ -137,10 +137,16 @@ names! {
         "Sealed entries of the ledger, as the node that seals says; 0 on others.";
     LEDGER_BROKEN = "plimsoll_ledger_broken" Gauge "boolean" [],
         "1 when the last verification found that the ledger is not what was sealed, else 0.";
+    LEDGER_SEALER_UP = "plimsoll_ledger_sealer_up" Gauge "boolean" [],
+        "1 while this node seals and signs, or another node seals, else 0; /readyz says what to do.";
+    LEDGER_UNSEALED_AGE = "plimsoll_ledger_unsealed_age_seconds" Gauge "seconds" [],
+        "Seconds since the oldest entry that is not sealed was written; 0 where none waits.";
     AUDIT_SPOOLED = "plimsoll_audit_spooled_calls" Gauge "calls" [],
-        "Audited calls that wait in the spool for the database.";
+        "Audited calls and entries of this node that wait on its disk for the database.";
     AUDIT_LOST = "plimsoll_audit_lost_calls" Gauge "calls" [],
         "Audited calls that left no entry since the start; more than 0 needs a person.";
+    AUDIT_REFUSED = "plimsoll_audit_refused_total" Counter "calls" ["when"],
+        "Calls refused because they could leave no entry, before or after the service had them.";
     ACCESS_LOG_QUEUED = "plimsoll_access_log_queued_chunks" Gauge "chunks" [],
         "Chunks of the access log that wait to be written.";
     ACCESS_LOG_DROPPED = "plimsoll_access_log_dropped_total" Counter "lines" [],

@@ -14,6 +14,7 @@
 //! - [`ClusterProcess`]: a private cluster in a process of its own, to be killed.
 //! - [`SharedState`], [`RedisServer`], [`Balancer`]: what several nodes share, and what stands in
 //!   front of them.
+//! - [`Mounted`]: a small file system, to be filled or made read-only.
 //! - [`database`]: a real Postgres database for each test, in milliseconds.
 //! - [`Relay`]: a connection between a process and what it depends on, to be cut and mended.
 //!
@@ -31,6 +32,7 @@ pub mod judge;
 pub mod load;
 mod log;
 mod log_file;
+mod mounted;
 mod origin;
 mod origin_process;
 mod ports;
@@ -50,6 +52,7 @@ pub use cluster::{ClusterProcess, ClusterProcessOptions, standing_in};
 pub use fleet::{SharedState, nodes_wanted};
 pub use log::{Closing, ConnectionLog, Exchange, OriginLog, Outcome};
 pub use log_file::read_log_file;
+pub use mounted::Mounted;
 pub use origin::{ID_HEADER, Origin, OriginOptions, SCRIPT_HEADER};
 pub use origin_process::{OriginProcess, OriginProcessOptions};
 pub use ports::{free_addr, free_port, loopback_listener};

@@ -1,13 +1,14 @@
 //! The ledger: a page of entries, verification with its progress, the export.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{Html, IntoResponse, Response};
+use axum::{Extension, Json};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -16,16 +17,17 @@ use plimsoll_ledger::{
     verify as verify_all,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use time::PrimitiveDateTime;
 use time::macros::format_description;
 use tokio::sync::mpsc;
 
-use crate::api::{Rooms, failed, refused, rooms};
+use crate::api::acts::Act;
+use crate::api::{Operator, Rooms, failed, refused, rooms};
 use crate::csv;
 use crate::http::{Console, csv_answer, refusal};
 use crate::page::ledger::{document, refused as refused_page};
-use crate::problem::Problem;
+use crate::problem::{OpsCode, Problem};
 
 /// Entries on a page where nobody says otherwise.
 const PAGE_ENTRIES: u32 = 50;
@@ -208,14 +210,41 @@ async fn find(console: &Console, asked: &LedgerAsked) -> Result<Found, Problem> 
     })
 }
 
+/// What is asked of a verification.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct VerifyAsked {
+    /// Directories of further checkpoints: a JSON list of absolute paths.
+    checkpoints: Option<String>,
+}
+
 /// Lines of JSON: `{"progress": {...}}` while it goes on, at last `{"report": {...}}` or
 /// `{"error": "..."}`.
-pub(crate) async fn verify(State(console): State<Console>) -> Result<Response, Problem> {
+pub(crate) async fn verify(
+    State(console): State<Console>,
+    operator: Option<Extension<Operator>>,
+    given: Result<Query<VerifyAsked>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(asked) = given.map_err(|error| refused(&error))?;
     let rooms = rooms(&console)?.clone();
+    let mut checkpoints = vec![rooms.checkpoints.clone()];
+    if let Some(more) = asked.checkpoints {
+        // What lies in whose folders is nobody's business but the local operator's.
+        if operator.is_none() {
+            let says = "`checkpoints` is taken over ops.sock only: use `plimsoll ledger verify`.";
+            return Err(Problem::new(OpsCode::BadQuery, says));
+        }
+        let more: Vec<PathBuf> = serde_json::from_str(&more).map_err(|error| refused(&error))?;
+        checkpoints.extend(more.into_iter().filter(|path| *path != rooms.checkpoints));
+    }
     let (lines, body) = mpsc::channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
     let task = async move {
-        let last = match verified(&rooms, &lines).await {
-            Ok(report) => json!({ "report": report_json(&report) }),
+        let last = match verified(&rooms, checkpoints, &lines).await {
+            Ok(report) => {
+                let mut report = report_json(&report);
+                report["public_key"] = rooms.checkpoint_key.to_hex().into();
+                json!({ "report": report })
+            }
             Err(error) => json!({ "error": error }),
         };
         // Whoever asked may be gone.
@@ -228,12 +257,10 @@ pub(crate) async fn verify(State(console): State<Console>) -> Result<Response, P
 
 async fn verified(
     rooms: &Rooms,
+    checkpoints: Vec<PathBuf>,
     lines: &mpsc::Sender<io::Result<Bytes>>,
 ) -> Result<Report, String> {
-    let options = VerifyOptions {
-        checkpoints: vec![rooms.checkpoints.clone()],
-        trusted: vec![rooms.checkpoint_key.clone()],
-    };
+    let options = VerifyOptions { checkpoints, trusted: vec![rooms.checkpoint_key.clone()] };
     let mut connection = rooms.pool().acquire().await.map_err(|error| error.to_string())?;
     let mut told = 0;
     let progress = |progress: Progress| {
@@ -281,10 +308,20 @@ pub(crate) struct Range {
     to: Option<u64>,
 }
 
+/// What is said of an export, before its first byte.
+fn exported(range: &Range, local: bool) -> Map<String, Value> {
+    let mut detail = Map::new();
+    detail.insert("from".into(), range.from.unwrap_or(1).into());
+    detail.insert("to".into(), range.to.into());
+    detail.insert("by".into(), if local { "ops.sock" } else { "ops listener" }.into());
+    detail
+}
+
 /// The sealed entries with their proofs, as lines of JSON that `plimsoll ledger verify --file`
 /// checks without a database. A break in the middle shows as a missing last line.
 pub(crate) async fn export(
     State(console): State<Console>,
+    operator: Option<Extension<Operator>>,
     range: Result<Query<Range>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(range) = range.map_err(|error| refused(&error))?;
@@ -292,6 +329,9 @@ pub(crate) async fn export(
     let (pieces, body) = mpsc::channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
     let (written, taken) = sync_channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
     let positions = (range.from.unwrap_or(1), range.to.unwrap_or(u64::MAX));
+    let mut act = Act::new("ledger.export", "ledger");
+    act.detail = exported(&range, operator.is_some());
+    act.append_alone(&rooms, operator.as_deref()).await?;
     let runtime = tokio::runtime::Handle::current();
     let write = move || {
         let mut out = Pieces { written: written.clone(), filled: Vec::new() };

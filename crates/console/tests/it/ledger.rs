@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plimsoll_base::SystemClock;
 use plimsoll_console::{LedgerRow, MemoryRow, Rooms, RoomsCell};
-use plimsoll_ledger::{Actor, ActorKind, Append, Fact, Ledger, ROOM};
+use plimsoll_ledger::{Actor, ActorKind, Append, Fact, Ledger, ROOM, Sealer};
 use plimsoll_manifest::env::Secret;
 use plimsoll_protection::{Keyring, KeyringOptions};
 use plimsoll_store::{OWNER_ROLE, RUNTIME_ROLE, Store, StoreOptions};
@@ -53,10 +53,15 @@ async fn kept(nodes: &[&str]) -> Kept {
         control: Handle::current(),
     });
     let cell = RoomsCell::default();
+    let checkpoints = root.path().join("ledger/checkpoints");
+    let (pool, keys) = (database.runtime.clone(), Arc::clone(&keyring));
+    // Nothing runs it: the page reads what was appended, sealed or not.
+    let sealer = Sealer::signing_in(pool, checkpoints.clone(), keys, SystemClock::shared());
     let rooms = Rooms {
         store: Arc::new(store.await.unwrap()),
         ledger,
-        checkpoints: root.path().join("ledger/checkpoints"),
+        sealer: sealer.door(),
+        checkpoints,
         checkpoint_key: keyring.public_key().clone(),
         clock: SystemClock::shared(),
     };

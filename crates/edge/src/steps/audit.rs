@@ -13,6 +13,7 @@ use plimsoll_http_kit::{Code, Problem};
 use plimsoll_ledger::{ActorKind, AuditRecord, Outcome, Spool};
 use plimsoll_protection::{ActorHash, Keyring};
 use plimsoll_snapshot::Audit;
+use plimsoll_telemetry::{AuditRefusal, Counter};
 
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
@@ -58,6 +59,7 @@ pub(crate) fn check(context: &ConnContext, exchange: &mut Exchange) -> Result<()
         Some(sink) if sink.spool.has_room() => Ok(()),
         _ => {
             exchange.audit = None;
+            context.core.shard.count(Counter::AuditRefused(AuditRefusal::BeforeSending));
             Err(unavailable())
         }
     }
@@ -91,7 +93,11 @@ pub(crate) async fn write(
     match audit {
         Audit::Pass => outcome,
         // The service has done it, perhaps: nobody is told that it is done without an entry.
-        Audit::Refuse => Err(unavailable()),
+        Audit::Refuse => {
+            let when = if sent { AuditRefusal::AfterSending } else { AuditRefusal::BeforeSending };
+            context.core.shard.count(Counter::AuditRefused(when));
+            Err(unavailable())
+        }
     }
 }
 

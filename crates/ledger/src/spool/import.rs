@@ -11,11 +11,13 @@ use plimsoll_store::PgPool;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::watch;
 
+use super::leftover::Leftover;
+use super::record::Payload;
 use super::segment::{self, Segment, Stored};
 use super::{AuditRecord, Shared, SpoolError};
 use crate::error::LedgerError;
 use crate::facts::Fact;
-use crate::model::Outcome;
+use crate::model::{ActorKind, Outcome};
 use crate::service::{Actor, Append, Ledger};
 use crate::store::{Ready, imports};
 
@@ -45,6 +47,13 @@ pub struct Importer {
     next: u64,
 }
 
+/// How importing a whole spool ended.
+pub(super) enum Carried {
+    All,
+    Damaged,
+    Stopped,
+}
+
 /// What there is to do with the oldest segment.
 struct Work {
     segment: Segment,
@@ -66,32 +75,71 @@ impl Importer {
         self
     }
 
-    /// Imports until `stop` says true, and then what is left.
-    pub async fn run(mut self, pool: PgPool, ledger: Ledger, mut stop: watch::Receiver<bool>) {
+    /// Imports what processes before us left, then until `stop` says true, and then what is left.
+    pub async fn run(
+        mut self,
+        leftovers: Vec<Leftover>,
+        pool: PgPool,
+        ledger: Ledger,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        for leftover in leftovers {
+            if !leftover.carry(&self.node, &pool, &ledger, &mut stop).await {
+                return;
+            }
+        }
         loop {
             let stopping = *stop.borrow();
-            let done = match pool.acquire().await {
-                Ok(mut conn) => self.import(&mut conn, &ledger).await,
-                Err(error) => Err(LedgerError::from(error).into()),
-            };
-            let wait = match done {
+            let wait = match self.batch(&pool, &ledger).await {
                 Ok(imported) if imported != Imported::default() => continue,
-                Ok(_) => IMPORT_EVERY,
+                Ok(_) => {
+                    self.shared.room.mended(&self.directory);
+                    IMPORT_EVERY
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "audited operations wait in the spool");
+                    self.say(&error);
                     RETRY_EVERY
                 }
             };
             if stopping {
                 return;
             }
-            let told = async {
-                if stop.wait_for(|stop| *stop).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            let _either = tokio::time::timeout(wait, told).await;
+            paused(&mut stop, wait).await;
         }
+    }
+
+    /// Imports a spool that nobody writes to any more, to its end.
+    pub(super) async fn carry_all(
+        mut self,
+        pool: &PgPool,
+        ledger: &Ledger,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Carried {
+        while !self.shared.segments().is_empty() {
+            if let Err(error) = self.batch(pool, ledger).await {
+                self.say(&error);
+                if error.is_lasting() {
+                    return Carried::Damaged;
+                }
+                if *stop.borrow() {
+                    return Carried::Stopped;
+                }
+                paused(stop, RETRY_EVERY).await;
+            }
+        }
+        Carried::All
+    }
+
+    fn say(&self, error: &SpoolError) {
+        tracing::warn!(%error, "audited operations wait in the spool");
+        if error.is_lasting() {
+            self.shared.room.damaged(&self.directory, error.to_string());
+        }
+    }
+
+    async fn batch(&mut self, pool: &PgPool, ledger: &Ledger) -> Result<Imported, SpoolError> {
+        let mut conn = pool.acquire().await.map_err(LedgerError::from)?;
+        self.import(&mut conn, ledger).await
     }
 
     /// Imports a batch in one transaction of its own.
@@ -168,25 +216,34 @@ impl Importer {
     fn entries(&self, work: &Work, ledger: &Ledger) -> Result<Vec<Ready>, SpoolError> {
         let mut ready = Vec::with_capacity(work.records.len() + 1);
         for stored in &work.records {
-            let record: AuditRecord = serde_json::from_slice(&stored.payload).map_err(|_| {
-                SpoolError::Damaged { path: work.segment.path.clone(), offset: stored.number }
-            })?;
-            let actor = match record.actor {
-                None => Actor::System,
-                Some(hash) => Actor::Hashed(record.actor_kind, hash),
+            let damaged = |_| {
+                let path = work.segment.path.clone();
+                SpoolError::Damaged { path, offset: stored.number }
             };
-            let fact = Fact::AuditOperation {
-                service: record.service,
-                operation: record.operation,
-                request_id: record.request_id,
-                status: record.status,
-                node: self.node.clone(),
-            };
-            let at_unix_ms = Some(record.at_unix_ms);
-            let append = Append { outcome: record.outcome, at_unix_ms, ..Append::ok(actor, fact) };
-            ready.push(ledger.ready(append)?);
+            let payload = serde_json::from_slice(&stored.payload).map_err(damaged)?;
+            ready.push(match payload {
+                Payload::Audit(record) => ledger.ready(self.audited(record))?,
+                Payload::Own { own } => ledger.ready_own(*own)?,
+            });
         }
         Ok(ready)
+    }
+
+    fn audited(&self, record: AuditRecord) -> Append<'static> {
+        let actor = match (record.actor, record.actor_kind) {
+            (Some(hash), kind) => Actor::Hashed(kind, hash),
+            (None, ActorKind::System) => Actor::System,
+            (None, kind) => Actor::Unnamed(kind),
+        };
+        let fact = Fact::AuditOperation {
+            service: record.service,
+            operation: record.operation,
+            request_id: record.request_id,
+            status: record.status,
+            node: self.node.clone(),
+        };
+        let at_unix_ms = Some(record.at_unix_ms);
+        Append { outcome: record.outcome, at_unix_ms, ..Append::ok(actor, fact) }
     }
 
     /// Gives back the room of what is in the ledger now, and of what was there already.
@@ -198,7 +255,7 @@ impl Importer {
         let (records, bytes) = passed.fold((0, 0), |(records, bytes), record| {
             (records + 1, bytes + segment::weight(record.payload.len()))
         });
-        self.shared.release(records, bytes);
+        self.shared.room.release(records, bytes);
         self.shared.imported.fetch_add(work.records.len() as u64, Ordering::Relaxed);
         // What a directory that was set back no longer holds is no business of the next segment,
         // whose numbers begin where these end.
@@ -231,4 +288,13 @@ impl Importer {
         }
         Ok(())
     }
+}
+
+async fn paused(stop: &mut watch::Receiver<bool>, wait: Duration) {
+    let told = async {
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let _either = tokio::time::timeout(wait, told).await;
 }

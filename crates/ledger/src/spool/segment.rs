@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crc::{CRC_32_ISCSI, Crc};
 use uuid::Uuid;
 
-use super::{RECORD_BYTES_MAX, SEGMENT_BYTES_MAX, SpoolError};
+use super::{SEGMENT_BYTES_MAX, STORED_BYTES_MAX, SpoolError};
 
 const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 const MAGIC: &[u8; 8] = b"PLMSPL01";
@@ -18,7 +18,7 @@ const RECORD_HEAD_BYTES: usize = 8;
 const SUFFIX: &str = ".spool";
 /// A reader takes no more of one file than a writer can have left there.
 const READ_BYTES_MAX: u64 =
-    2 * SEGMENT_BYTES_MAX + (super::GROUP_RECORDS_MAX * (RECORD_BYTES_MAX + 8)) as u64;
+    2 * SEGMENT_BYTES_MAX + (super::GROUP_RECORDS_MAX * (STORED_BYTES_MAX + 8)) as u64;
 
 /// What a record takes of the bound on bytes.
 pub(super) fn weight(payload: usize) -> u64 {
@@ -115,7 +115,7 @@ fn walk<'a>(bytes: &'a [u8], first: u64, mut take: impl FnMut(u64, &'a [u8])) ->
             break;
         };
         let bytes = u32::from_be_bytes(length) as usize;
-        let Some(payload) = rest.get(..bytes).filter(|_| bytes <= RECORD_BYTES_MAX) else { break };
+        let Some(payload) = rest.get(..bytes).filter(|_| bytes <= STORED_BYTES_MAX) else { break };
         if checksum(number, length, payload) != u32::from_be_bytes(crc) {
             break;
         }

@@ -60,7 +60,7 @@ impl Writer {
             };
             if result.is_err() {
                 let bytes = group.iter().map(|s| segment::weight(s.payload.len())).sum();
-                self.shared.release(group.len() as u64, bytes);
+                self.shared.room.release(group.len() as u64, bytes);
             }
             for submitted in group.drain(..) {
                 // Whoever no longer waits does not want to know.

@@ -271,10 +271,11 @@ pub(crate) struct Unsealed {
     pub(crate) behind: bool,
 }
 
-/// Entries without a seal, in order, after an id.
-pub(crate) async fn unsealed_after(
+/// Entries without a seal, in order, after an id and up to another.
+pub(crate) async fn unsealed_between(
     conn: &mut PgConnection,
     after: Uuid,
+    upto: Uuid,
     limit: i64,
 ) -> sqlx::Result<Vec<Unsealed>> {
     let rows = sqlx::query!(
@@ -287,10 +288,12 @@ pub(crate) async fn unsealed_after(
             coalesce((e.xid, e.id) <= (c.xid, c.entry_id)
                 or e.xid >= pg_snapshot_xmax(pg_current_snapshot()), false) as "behind!"
          from ledger.entries e left join ledger.sealer c on c.only_row
-         where e.id > $1 and not exists (select from ledger.seals s where s.entry_id = e.id)
+         where e.id > $1 and e.id <= $2
+            and not exists (select from ledger.seals s where s.entry_id = e.id)
          order by e.id
-         limit $2"#,
+         limit $3"#,
         after,
+        upto,
         limit,
     )
     .fetch_all(conn)
@@ -312,15 +315,4 @@ pub(crate) async fn unsealed_after(
         },
     });
     Ok(unsealed.collect())
-}
-
-/// How many entries and seals there are.
-pub(crate) async fn counts(conn: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
-    let row = sqlx::query!(
-        r#"select (select count(*) from ledger.entries) as "entries!",
-            (select count(*) from ledger.seals) as "seals!""#
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok((row.entries, row.seals))
 }

@@ -1,6 +1,7 @@
 use plimsoll_base::failpoint;
 use plimsoll_ledger::{
-    Actor, ActorKind, Append, Appended, Fact, Filter, LedgerError, Outcome, ROOM, TeamAction,
+    Actor, ActorKind, Append, Appended, AppliedMigration, Fact, Filter, LedgerError, Outcome, ROOM,
+    TeamAction,
 };
 use plimsoll_testkit::database::Database;
 use serde_json::json;
@@ -188,4 +189,31 @@ async fn migrations_are_harmless_and_a_second_run_applies_nothing() {
     let role = Some(plimsoll_store::RUNTIME_ROLE);
     let again = plimsoll_store::migrate(&db.owner, &[ROOM], role).await.unwrap();
     assert!(!again.any(), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_migration_whose_entry_was_lost_gets_it_at_the_next_start_and_none_gets_two() {
+    let place = Place::new().await;
+    let migration = |version: i64| AppliedMigration {
+        room: "events".into(),
+        version,
+        description: format!("number {version}"),
+    };
+    let (pool, ledger) = (&place.db.runtime, &place.ledger);
+    assert_eq!(ledger.note_migrations(pool, &[migration(1)]).await.unwrap(), 1);
+    // Whoever applied the second died before it could say so; two nodes start together.
+    let all = [migration(1), migration(2), migration(3)];
+    let both = tokio::join!(ledger.note_migrations(pool, &all), ledger.note_migrations(pool, &all));
+    assert_eq!(both.0.unwrap() + both.1.unwrap(), 2);
+    assert_eq!(ledger.note_migrations(pool, &all).await.unwrap(), 0);
+    let mut conn = pool.acquire().await.unwrap();
+    let filter = Filter { action: Some("migration.run".into()), ..Filter::default() };
+    let page = ledger.tail(&mut conn, &filter, 10).await.unwrap();
+    let told: Vec<_> = page
+        .entries
+        .iter()
+        .rev()
+        .map(|listed| listed.entry.detail["description"].clone())
+        .collect();
+    assert_eq!(told, ["number 1", "number 2", "number 3"]);
 }

@@ -11,6 +11,8 @@ mod checkpoints;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod leftovers;
+#[cfg(test)]
 mod sealing;
 #[cfg(test)]
 mod spool;

@@ -3,12 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_base::failpoint;
-use plimsoll_ledger::{Fault, SealerError, SealerState};
+use plimsoll_ledger::{AcceptError, Fault, Sealer, SealerError, SealerState};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::place::{Place, spawn};
+use crate::place::{Place, keyring, spawn};
 
 async fn sealed_ids(place: &Place) -> Vec<Uuid> {
     sqlx::query_scalar("select entry_id from ledger.seals order by position")
@@ -256,17 +256,107 @@ async fn nothing_is_signed_over_a_gap_until_an_operator_accepts_it() {
     assert_eq!(report.faults, [cut]);
     assert_eq!(report.checkpoints, 0);
 
-    let mut conn = place.db.runtime.acquire().await.unwrap();
-    let mut checkpoints = place.checkpoints();
+    // While the sealer runs, which signs again from then on.
+    let sealer = place.sealer();
+    let (door, mut state) = (sealer.door(), sealer.state());
+    let (stop, stopped) = watch::channel(false);
+    let running = spawn(sealer.run(stopped));
+    state.wait_for(|state| matches!(state, SealerState::Diverged { .. })).await.unwrap();
     let why = "restored the backup of yesterday";
-    let size = plimsoll_ledger::accept(&mut conn, &mut checkpoints, 7, why).await.unwrap();
-    assert_eq!(size, 4);
-    drop(checkpoints);
+    assert_eq!(door.accept(why).await.unwrap(), 4);
+    let again = door.accept(why).await.unwrap_err();
+    assert!(matches!(again, AcceptError::NothingDiffers), "{again}");
     place.append_many(3).await;
-    assert_eq!(place.seal().await, 7);
+    place.others_have_ended().await;
+    place.clock.advance(Duration::from_secs(2));
+    let signed =
+        |state: &SealerState| matches!(state, SealerState::Sealing { size: 7, checkpoint_size: 7 });
+    let signed = tokio::time::timeout(Duration::from_secs(10), state.wait_for(signed));
+    drop(signed.await.unwrap().unwrap());
+    stop.send_replace(true);
+    running.await.unwrap();
+    let stopped = door.accept(why).await.unwrap_err();
+    assert!(matches!(stopped, AcceptError::NotSealing { .. }), "{stopped}");
     let report = place.verify().await;
     assert!(report.is_whole(), "{:?}", report.faults);
     let [(fault, note)] = report.accepted.as_slice() else { panic!("{:?}", report.accepted) };
     assert!(matches!(fault, Fault::HistoryRewritten { to: 5, sequence: 1, .. }), "{fault}");
     assert_eq!(note, why);
+}
+
+#[tokio::test]
+async fn a_strangers_checkpoints_are_said_and_signing_begins_once_they_are_gone() {
+    let place = Place::sealed(2).await;
+    let stranger = keyring(place.root.path().join("stranger"));
+    let (pool, clock) = (place.db.runtime.clone(), place.shared_clock());
+    let sealer = Sealer::signing_in(pool, place.directory(), stranger, clock);
+    let mut state = sealer.state();
+    let (stop, stopped) = watch::channel(false);
+    let running = spawn(sealer.run(stopped));
+    place.append("sealed all the same").await;
+    place.others_have_ended().await;
+    let unsigned = |state: &SealerState| matches!(state, SealerState::Unsigned { size: 3, .. });
+    let SealerState::Unsigned { why, .. } = state.wait_for(unsigned).await.unwrap().clone() else {
+        panic!("not unsigned")
+    };
+    assert!(why.contains("move the directory away"), "{why}");
+    std::fs::rename(place.directory(), place.root.path().join("former")).unwrap();
+    place.clock.advance(Duration::from_secs(6));
+    let signed =
+        |state: &SealerState| matches!(state, SealerState::Sealing { size: 3, checkpoint_size: 3 });
+    let signed = tokio::time::timeout(Duration::from_secs(10), state.wait_for(signed));
+    drop(signed.await.unwrap().unwrap());
+    stop.send_replace(true);
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_given_up_and_tried_again() {
+    let place = Place::new().await;
+    place.append("waits for the table").await;
+    place.others_have_ended().await;
+    let sealer = place.sealer().within(Duration::from_millis(300));
+    let mut state = sealer.state();
+    // As a network that swallows everything would: no answer, and no error.
+    let mut conn = place.db.owner.acquire().await.unwrap();
+    let mut held = conn.begin().await.unwrap();
+    sqlx::query("lock table ledger.seals in access exclusive mode")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let running = spawn(sealer.run(stopped));
+    let down = |state: &SealerState| matches!(state, SealerState::Down { .. });
+    let waited = tokio::time::timeout(Duration::from_secs(10), state.wait_for(down));
+    let SealerState::Down { why } = waited.await.unwrap().unwrap().clone() else { panic!() };
+    assert!(why.contains("did not answer"), "{why}");
+    held.rollback().await.unwrap();
+    let sealed = |state: &SealerState| matches!(state, SealerState::Sealing { size: 1, .. });
+    let waited = tokio::time::timeout(Duration::from_secs(20), state.wait_for(sealed));
+    drop(waited.await.unwrap().unwrap());
+    stop.send_replace(true);
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_for_the_sealer_says_since_when() {
+    let place = Place::sealed(2).await;
+    let waits = async || {
+        let mut conn = place.db.runtime.acquire().await.unwrap();
+        plimsoll_ledger::unsealed_for(&mut conn, &place.shared_clock()).await.unwrap()
+    };
+    assert_eq!(waits().await, None);
+    // A transaction of somebody else holds the sealer back.
+    let options = place.db.runtime.connect_options();
+    let mut stranger = PgConnection::connect_with(&options).await.unwrap();
+    let mut open = stranger.begin().await.unwrap();
+    sqlx::query("select pg_current_xact_id()").execute(&mut *open).await.unwrap();
+    place.append("waits").await;
+    place.clock.advance(Duration::from_secs(61));
+    assert_eq!(place.seal_now().await, 2);
+    let waited = waits().await.unwrap();
+    assert!((61..=63).contains(&waited.as_secs()), "{waited:?}");
+    open.rollback().await.unwrap();
+    assert_eq!(place.seal().await, 3);
+    assert_eq!(waits().await, None);
 }

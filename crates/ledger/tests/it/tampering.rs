@@ -258,3 +258,22 @@ async fn more_faults_than_are_named_are_counted() {
     assert_eq!((report.faults.len(), report.faults_more), (1_000, 200));
     assert!(!report.is_whole());
 }
+
+/// As many as take several statements to look through.
+#[tokio::test]
+async fn very_many_rows_are_looked_through_in_pieces_and_each_is_counted_once() {
+    let place = Place::sealed(3).await;
+    place
+        .tamper(
+            "insert into ledger.entries (id, at, action, actor_kind, subject, outcome, detail, hash)
+             select gen_random_uuid(), now(), 'operator.act', 'system', '', 'ok', '{}',
+                decode(repeat('00', 32), 'hex')
+             from generate_series(1, 25000)",
+        )
+        .await;
+    let report = place.verify().await;
+    assert_eq!((report.entries, report.unsealed), (3, 25_000));
+    assert_eq!(report.faults.len() as u64 + report.faults_more, 25_000, "{:?}", report.faults[0]);
+    let edited = |fault: &Fault| matches!(fault, Fault::UnsealedEdited { .. });
+    assert!(report.faults.iter().all(edited));
+}

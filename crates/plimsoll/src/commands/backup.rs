@@ -10,9 +10,10 @@ use plimsoll_manifest::env::{self, Secret};
 use plimsoll_store::RUNTIME_ROLE;
 use plimsoll_store::backup::{self, BackupOptions, RestoreOptions, Source};
 use plimsoll_store::cluster::{BinarySearch, Cluster, ClusterOptions};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::cli::{Backup, Output, Restore};
+use crate::commands::acts::{Done, tell};
 use crate::commands::ask::{data_dir, runtime, say, say_json};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::exit::Failure;
@@ -41,7 +42,9 @@ pub(crate) fn backup(arguments: &Backup) -> Result<(), Failure> {
         let opened = open(&directory, true).await?;
         let report = write(&opened.source, &directory, arguments.file.clone()).await;
         opened.close().await;
-        report
+        let report = report?;
+        tell(&directory, taken(&report)).await;
+        Ok::<_, Failure>(report)
     })?;
     if arguments.output == Output::Json {
         let manifest = serde_json::to_value(&report.manifest).map_err(Failure::failed)?;
@@ -55,6 +58,23 @@ pub(crate) fn backup(arguments: &Backup) -> Result<(), Failure> {
          read, and the ledger goes on under another key.",
         directory.join("keys").display()
     ))
+}
+
+/// What the ledger says of a backup.
+fn taken(report: &backup::BackupReport) -> Done {
+    let mut detail = Map::new();
+    detail.insert("bytes".into(), report.bytes.into());
+    detail.insert("taken_at".into(), report.manifest.taken_at.clone().into());
+    Done { act: "backup", subject: report.path.display().to_string(), detail }
+}
+
+/// What the ledger says of a restore: in the database that was restored, from its next start on.
+fn restored(arguments: &Restore, report: &backup::RestoreReport) -> Done {
+    let mut detail = Map::new();
+    detail.insert("rows".into(), report.rows.into());
+    detail.insert("taken_at".into(), report.manifest.taken_at.clone().into());
+    detail.insert("replaced".into(), report.replaced.clone().into());
+    Done { act: "restore", subject: arguments.file.display().to_string(), detail }
 }
 
 async fn write(
@@ -114,7 +134,9 @@ pub(crate) fn restore(arguments: &Restore) -> Result<(), Failure> {
         let opened = open(&directory, false).await?;
         let done = put_back(&opened, &directory, arguments).await;
         opened.close().await;
-        done
+        let done = done?;
+        tell(&directory, restored(arguments, &done.0)).await;
+        Ok::<_, Failure>(done)
     })?;
     if arguments.output == Output::Json {
         let manifest = serde_json::to_value(&report.manifest).map_err(Failure::failed)?;

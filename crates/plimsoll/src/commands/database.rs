@@ -7,9 +7,10 @@ use http::Method;
 use plimsoll_base::{Clock as _, SystemClock};
 use plimsoll_console::client::{self, AskError};
 use plimsoll_store::cluster::{Cluster, RunningCluster};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::cli::{Create, Database, Output};
+use crate::commands::acts::{Done, tell};
 use crate::commands::ask::{data_dir, runtime, say, say_json};
 use crate::exit::Failure;
 
@@ -28,7 +29,10 @@ fn create(arguments: &Create) -> Result<(), Failure> {
     let directory = data_dir(arguments.running.data_dir.as_deref())?;
     let url = runtime()?.block_on(async {
         let cluster = running(&directory).await?;
-        cluster.create_database(&arguments.name).await.map_err(Failure::failed)
+        let url = cluster.create_database(&arguments.name).await.map_err(Failure::failed)?;
+        let (subject, detail) = (arguments.name.clone(), Map::new());
+        tell(&directory, Done { act: "database.create", subject, detail }).await;
+        Ok::<_, Failure>(url)
     })?;
     if arguments.running.output == Output::Json {
         return say_json(&json!({ "database": arguments.name, "url": url }));

@@ -7,9 +7,9 @@ use std::path::Path;
 use http::Method;
 use plimsoll_console::client::escaped;
 use plimsoll_protection::PublicKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::cli::{Export, Ledger, Output, Tail, Verify};
+use crate::cli::{Accept, Export, Ledger, Output, Tail, Verify};
 use crate::commands::ask::{ask, ask_streaming, data_dir, say, say_json};
 use crate::exit::Failure;
 
@@ -21,7 +21,38 @@ pub(crate) fn run(command: &Ledger) -> Result<(), Failure> {
             None => verify(arguments),
         },
         Ledger::Export(arguments) => export(arguments),
+        Ledger::Accept(arguments) => accept(arguments),
     }
+}
+
+fn accept(arguments: &Accept) -> Result<(), Failure> {
+    let directory = data_dir(arguments.running.data_dir.as_deref())?;
+    let asked = json!({ "reason": arguments.reason });
+    let answer = ask(&directory, Method::POST, "/api/v1/ledger/accept", Some(&asked))?;
+    if arguments.running.output == Output::Json {
+        return say_json(&answer);
+    }
+    say(format!(
+        "accepted: the chain of {} entries as it stands; checkpoints are signed again, and \
+         `plimsoll ledger verify` lists what differs with your reason",
+        answer["size"]
+    ))
+}
+
+/// The path that asks for a verification.
+fn verification(arguments: &Verify) -> Result<String, Failure> {
+    let path = "/api/v1/ledger/verify";
+    if arguments.checkpoints.is_empty() {
+        return Ok(path.to_owned());
+    }
+    let mut folders = Vec::new();
+    for folder in &arguments.checkpoints {
+        let said = |error| Failure::Failed(format!("--checkpoints {}: {error}", folder.display()));
+        let whole = folder.canonicalize().map_err(said)?;
+        let odd = || Failure::Failed(format!("--checkpoints {}: not UTF-8", folder.display()));
+        folders.push(whole.to_str().ok_or_else(odd)?.to_owned());
+    }
+    Ok(format!("{path}?checkpoints={}", escaped(&json!(folders).to_string())))
 }
 
 fn tail(arguments: &Tail) -> Result<(), Failure> {
@@ -79,7 +110,7 @@ fn verify(arguments: &Verify) -> Result<(), Failure> {
     let mut last = None;
     let mut pending = Vec::new();
     let shows = io::stderr().is_terminal();
-    ask_streaming(&directory, "/api/v1/ledger/verify", |piece| {
+    ask_streaming(&directory, &verification(arguments)?, |piece| {
         pending.extend_from_slice(piece);
         while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = pending.drain(..=end).collect();
@@ -121,6 +152,9 @@ fn verdict(report: &Value, output: Output) -> Result<(), Failure> {
             "{} lie after the last checkpoint, {} are not sealed yet",
             report["after_checkpoint"], report["unsealed"]
         ))?;
+        if let Some(key) = report["public_key"].as_str() {
+            say(format!("signed with the public key {key}"))?;
+        }
         for fault in report["faults"].as_array().map(Vec::as_slice).unwrap_or_default() {
             say(format!("FAULT  {}", fault.as_str().unwrap_or_default()))?;
         }

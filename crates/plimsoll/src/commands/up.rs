@@ -119,6 +119,7 @@ impl Started {
             clock: &clock,
             report,
             owned: lock.is_some(),
+            spool_bytes_max: manifest.ledger.spool_bytes_max.0,
         })
         .await?;
         let (caller_key, key_id) = memory.caller_key()?;

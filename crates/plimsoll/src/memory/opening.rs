@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use plimsoll_ledger::{Checkpoints, Fact, Importer, Sealer, Spool, SpoolOptions};
+use plimsoll_ledger::{Importer, Leftover, Sealer, Spool, SpoolOptions};
 use plimsoll_snapshot::{Dynamic, Followed, Following, NodeReport, follow, sweep};
-use plimsoll_store::{Migrated, Room, Store, StoreError, StoreOptions};
+use plimsoll_store::{Room, Store, StoreError, StoreOptions};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::following::Obeyed;
-use super::{Opening, Shared, checkpoints};
+use super::{MemoryOptions, Opening, Shared, checkpoints};
 use crate::exit::Failure;
 
 /// How long to wait before a database that could not be opened is tried again.
-const AGAIN_AFTER: Duration = Duration::from_secs(2);
+pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// How often what has expired is taken out of the database.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
@@ -38,13 +38,16 @@ pub(super) struct Work {
 
 /// The spool of this process: a folder of its own, because the process before us may still write to
 /// its one.
-pub(super) fn spool(data_dir: &Path, report: &NodeReport) -> Result<(Spool, Importer), Failure> {
-    let directory = spools(data_dir).join(report.id.to_string());
-    let (spool, importer) = Spool::open(&SpoolOptions::new(&directory)).map_err(Failure::failed)?;
-    Ok((spool, importer.named(&report.name)))
+pub(super) fn spool(options: &MemoryOptions<'_>) -> Result<(Spool, Importer), Failure> {
+    let directory = spools(options.data_dir).join(options.report.id.to_string());
+    let bounds =
+        SpoolOptions { bytes_max: options.spool_bytes_max, ..SpoolOptions::new(&directory) };
+    let (spool, importer) = Spool::open(&bounds).map_err(Failure::failed)?;
+    Ok((spool, importer.named(&options.report.name)))
 }
 
-fn spools(data_dir: &Path) -> PathBuf {
+/// The folders of spools, by the time at which their processes started.
+pub(super) fn spools(data_dir: &Path) -> PathBuf {
     data_dir.join("ledger/spool")
 }
 
@@ -65,7 +68,14 @@ impl Shared {
         })
         .await?;
         let store = Arc::new(store);
-        self.fill_rooms(&store);
+        let sealer = Sealer::signing_in(
+            store.pool().clone(),
+            checkpoints(&self.data_dir),
+            Arc::clone(&self.keyring),
+            Arc::clone(&self.clock),
+        );
+        self.fill_rooms(&store, sealer.door());
+        *self.sealer_at_rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(sealer);
         let _filled_before = self.store.set(store).is_err();
         self.opening(Opening::Open);
         Ok(())
@@ -82,6 +92,7 @@ impl Shared {
             _ = work.stop.wait_for(|stop| *stop) => return,
             owned = work.owned.wait_for(|owned| *owned) => if owned.is_err() { return },
         }
+        let leftovers = self.leftovers().await;
         let mut why = None;
         while self.store.get().is_none() {
             self.opening(Opening::Trying { why: why.clone() });
@@ -100,11 +111,11 @@ impl Shared {
             }
         }
         let mut tasks = JoinSet::new();
-        self.start(work, &mut tasks);
+        self.start(work, leftovers, &mut tasks);
         while tasks.join_next().await.is_some() {}
     }
 
-    fn start(self: &Arc<Self>, work: Work, tasks: &mut JoinSet<()>) {
+    fn start(self: &Arc<Self>, work: Work, leftovers: Vec<Leftover>, tasks: &mut JoinSet<()>) {
         let Some(store) = self.store.get() else { return };
         let pool = store.pool().clone();
         let following = Following {
@@ -117,23 +128,19 @@ impl Shared {
         let obeyed = work.obeyed;
         let apply = move |changed: &Arc<Dynamic>| obeyed.obey(changed);
         tasks.spawn(follow(following, start, apply, work.said, work.stop.clone()));
-        tasks.spawn(Arc::clone(self).note_migrations(store.migrated(), work.stop.clone()));
-        tasks.spawn(Arc::clone(self).append_entries(pool.clone(), work.stop.clone()));
+        let (migrated, stop) = (store.migrated(), work.stop.clone());
+        tasks.spawn(Arc::clone(self).note_migrations(pool.clone(), migrated, stop));
         tasks.spawn(sweeping(pool.clone(), work.stop.clone()));
         tasks.spawn(adopt_events(pool.clone(), work.stop.clone()));
         tasks.spawn(Arc::clone(self).look_at_nodes(pool.clone(), work.stop.clone()));
         tasks.spawn(Arc::clone(self).verify_now_and_then(pool.clone(), work.stop.clone()));
-        let spool = self.data_dir.join("ledger/spool").join(work.report.borrow().id.to_string());
-        tasks.spawn(Arc::clone(self).adopt(spool, pool.clone(), work.stop.clone()));
-        tasks.spawn(work.importer.run(pool.clone(), self.ledger.clone(), work.stop.clone()));
-        match Checkpoints::open(&checkpoints(&self.data_dir), Arc::clone(&self.keyring)) {
-            Ok(checkpoints) => {
-                let sealer = Sealer::new(pool, checkpoints, Arc::clone(&self.clock));
-                let _set_before = self.sealer.set(sealer.state()).is_err();
-                // It seals what the others leave, so it is told to stop after them.
-                tasks.spawn(sealer.run(self.after_the_others(work.stop)));
-            }
-            Err(error) => tracing::error!(%error, "the ledger is not sealed"),
+        let (ledger, stop) = (self.ledger.clone(), work.stop.clone());
+        tasks.spawn(work.importer.run(leftovers, pool, ledger, stop));
+        let sealer = self.sealer_at_rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sealer) = sealer {
+            let _set_before = self.sealer.set(sealer.state()).is_err();
+            // It seals what the others leave, so it is told to stop after them.
+            tasks.spawn(sealer.run(self.after_the_others(work.stop)));
         }
     }
 
@@ -147,94 +154,6 @@ impl Shared {
             later.send_replace(true);
         });
         stopped
-    }
-
-    async fn note_migrations(
-        self: Arc<Self>,
-        mut migrated: watch::Receiver<Option<Migrated>>,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let done = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            done = migrated.wait_for(Option::is_some) => match done {
-                Ok(done) => done.clone(),
-                Err(_gone) => return,
-            },
-        };
-        for room in done.into_iter().flat_map(|done| done.rooms) {
-            for version in room.applied {
-                let fact = Fact::MigrationRun {
-                    room: room.room.to_owned(),
-                    version,
-                    description: String::new(),
-                };
-                self.entries.push(self.clock.unix_ms(), fact);
-            }
-        }
-    }
-
-    async fn append_entries(
-        self: Arc<Self>,
-        pool: plimsoll_store::PgPool,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        loop {
-            let stopping = *stop.borrow();
-            match self.entries.append(&pool, &self.ledger).await {
-                Ok(()) if stopping => return,
-                Ok(()) => tokio::select! {
-                    _ = stop.wait_for(|stop| *stop) => {}
-                    () = self.entries.wait() => {}
-                },
-                Err(error) if stopping => {
-                    tracing::warn!(%error, "the last entries could not be written");
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "entries wait for the database");
-                    let _stopped = stopped_within(&mut stop, AGAIN_AFTER).await;
-                }
-            }
-        }
-    }
-
-    /// Imports what processes before us left in their spools and takes the spools away.
-    async fn adopt(
-        self: Arc<Self>,
-        ours: PathBuf,
-        pool: plimsoll_store::PgPool,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let Ok(folders) = std::fs::read_dir(spools(&self.data_dir)) else { return };
-        let folders = folders.flatten().map(|entry| entry.path()).filter(|path| *path != ours);
-        for folder in folders.collect::<Vec<_>>() {
-            let (left, importer) = match Spool::open(&SpoolOptions::new(&folder)) {
-                Ok(opened) => opened,
-                Err(error) => {
-                    tracing::error!(%error, "a spool that was left behind cannot be read");
-                    continue;
-                }
-            };
-            let (done, stopped) = watch::channel(false);
-            let import = importer.run(pool.clone(), self.ledger.clone(), stopped);
-            let empty = async {
-                while left.figures().records > 0 {
-                    tokio::time::sleep(AGAIN_AFTER / 10).await;
-                }
-                done.send_replace(true);
-                std::future::pending::<()>().await;
-            };
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                () = import => {}
-                () = empty => {}
-            }
-            if left.figures().records == 0
-                && let Err(error) = std::fs::remove_dir_all(&folder)
-            {
-                tracing::warn!(%error, "an empty spool could not be removed");
-            }
-        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the console shows of the memory: gathered on the control runtime, so that a page never
 //! waits for the database.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use plimsoll_base::Nanos;
 use plimsoll_console::{LedgerRow, MemoryRow, NodeAnswer, NodesAnswer, VerifiedRow};
-use plimsoll_ledger::{SealerState, VerifyOptions, verify};
+use plimsoll_ledger::{SealerState, VerifyOptions, unsealed_for, verify};
 use plimsoll_snapshot::nodes;
 use plimsoll_store::PgPool;
 use tokio::sync::watch;
@@ -34,7 +35,9 @@ impl Memory {
         let sealer = self.shared.sealer.get().map(|state| state.borrow().clone());
         let (sealed, checkpointed) = match &sealer {
             Some(SealerState::Sealing { size, checkpoint_size }) => (*size, *checkpoint_size),
-            Some(SealerState::Diverged { size, .. }) => (*size, 0),
+            Some(SealerState::Diverged { size, .. } | SealerState::Unsigned { size, .. }) => {
+                (*size, 0)
+            }
             _ => (0, 0),
         };
         MemoryRow {
@@ -66,6 +69,7 @@ fn in_words(state: Option<&SealerState>) -> String {
         Some(SealerState::Waiting) => "another node seals".into(),
         Some(SealerState::Sealing { .. }) => "this node seals".into(),
         Some(SealerState::Diverged { why, .. }) => format!("stopped signing: {why}"),
+        Some(SealerState::Unsigned { why, .. }) => format!("seals and signs nothing: {why}"),
         Some(SealerState::Down { why }) => format!("tries again: {why}"),
         Some(SealerState::Stopped) => "stopped".into(),
     }
@@ -99,9 +103,25 @@ impl Shared {
                 }
                 Err(error) => tracing::debug!(%error, "the nodes cannot be listed"),
             }
+            self.look_at_unsealed(&pool).await;
             if stopped_within(&mut stop, NODES_EVERY).await {
                 return;
             }
+        }
+    }
+
+    /// Also where another node seals, or none does: what waits is in the database.
+    async fn look_at_unsealed(&self, pool: &PgPool) {
+        let waits = async {
+            let mut connection = pool.acquire().await.map_err(|error| error.to_string())?;
+            unsealed_for(&mut connection, &self.clock).await.map_err(|error| error.to_string())
+        };
+        match waits.await {
+            Ok(waits) => {
+                let waits = waits.unwrap_or_default().as_millis();
+                self.unsealed_ms.store(waits.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+            Err(error) => tracing::debug!(error, "what is not sealed cannot be asked for"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use plimsoll_console::{
     Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow,
@@ -9,6 +10,7 @@ use plimsoll_console::{
 };
 use plimsoll_edge::Config;
 use plimsoll_edge::limit::sharing::Sharing;
+use plimsoll_ledger::SealerState;
 use plimsoll_manifest::{Limit, LimitUnits, Manifest};
 use plimsoll_snapshot::Security;
 use plimsoll_telemetry::Metrics;
@@ -369,13 +371,53 @@ impl Node {
                     .to_owned(),
             });
         }
-        if let Some(why) = standing.sealer_down {
+        reasons.extend(standing.sealer.and_then(of_sealer));
+        if standing.unsealed_for >= UNSEALED_MAX {
             reasons.push(Reason {
-                code: "ledger_not_sealed".to_owned(),
-                why: format!("The ledger is written but not sealed: {why}."),
-                next: "Run `plimsoll ledger verify`; docs/ledger.md says what to do.".to_owned(),
+                code: "ledger_lags".to_owned(),
+                why: format!(
+                    "The oldest entry that is not sealed was written {} s ago.",
+                    standing.unsealed_for.as_secs()
+                ),
+                next: "An open transaction in the database's cluster holds the sealer back, or no \
+                       node seals; docs/ledger.md, When sealing lags, names the query that finds it."
+                    .to_owned(),
+            });
+        }
+        if let Some(why) = standing.spool_damaged {
+            reasons.push(Reason {
+                code: "audit_spool_damaged".to_owned(),
+                why: format!("Records on this node's disk do not reach the ledger: {why}."),
+                next: "docs/ledger.md, A spool that cannot be read, says what to do.".to_owned(),
             });
         }
         reasons
     }
 }
+
+/// What the sealer cannot do, and what to do about it.
+fn of_sealer(state: SealerState) -> Option<Reason> {
+    let (code, why, next) = match state {
+        SealerState::Down { why } => (
+            "ledger_not_sealed",
+            format!("The ledger is written but not sealed: {why}."),
+            "It is tried again every second; docs/ledger.md, When sealing lags, says what to do.",
+        ),
+        SealerState::Diverged { why, .. } => (
+            "ledger_not_signed",
+            format!("The ledger is sealed but not signed: {why}."),
+            "Run `plimsoll ledger verify`; docs/ledger.md says what each fault means.",
+        ),
+        SealerState::Unsigned { why, .. } => (
+            "ledger_not_signed",
+            format!("The ledger is sealed but not signed: {why}."),
+            "It is tried again every 5 s; docs/ledger.md, After replacing the signing key, says \
+             what to do where the key is another one.",
+        ),
+        _ => return None,
+    };
+    Some(Reason { code: code.to_owned(), why, next: next.to_owned() })
+}
+
+/// An entry that waits longer for the sealer is worth a word.
+const UNSEALED_MAX: Duration = Duration::from_secs(60);

@@ -22,7 +22,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &[],
     &["up"],
     &["init"],
@@ -35,6 +35,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["ledger", "tail"],
     &["ledger", "verify"],
     &["ledger", "export"],
+    &["ledger", "accept"],
     &["database", "create"],
     &["backup"],
     &["restore"],

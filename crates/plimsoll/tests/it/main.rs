@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod append;
+#[cfg(test)]
 mod backends;
 #[cfg(test)]
 mod backups;
@@ -17,6 +19,8 @@ mod cors;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod drain;
@@ -24,6 +28,8 @@ mod drain;
 mod failures;
 #[cfg(test)]
 mod http2;
+#[cfg(test)]
+mod ledger;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]

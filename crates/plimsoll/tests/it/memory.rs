@@ -33,7 +33,7 @@ pub(crate) fn json(data_dir: &Path, arguments: &[&str]) -> Value {
 }
 
 /// The newest entries of an action, oldest first; none while the database is not reached yet.
-fn entries(data_dir: &Path, action: &str) -> Vec<Value> {
+pub(crate) fn entries(data_dir: &Path, action: &str) -> Vec<Value> {
     let limit = ["--limit", "500", "--output", "json"];
     let tail = [&["ledger", "tail", "--action", action], &limit[..]].concat();
     let output = command(data_dir, &tail);
@@ -50,13 +50,18 @@ fn entries(data_dir: &Path, action: &str) -> Vec<Value> {
 
 /// Waits until `done` is some, for five seconds at most.
 #[track_caller]
-pub(crate) fn soon<T>(mut done: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn soon<T>(done: impl FnMut() -> Option<T>) -> T {
+    soon_within(Duration::from_secs(5), done)
+}
+
+#[track_caller]
+pub(crate) fn soon_within<T>(within: Duration, mut done: impl FnMut() -> Option<T>) -> T {
     let begun = Stopwatch::start();
     loop {
         if let Some(found) = done() {
             return found;
         }
-        assert!(begun.elapsed() < Duration::from_secs(5), "not within 5 s");
+        assert!(begun.elapsed() < within, "not within {within:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

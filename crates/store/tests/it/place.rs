@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use plimsoll_base::{Clock as _, SystemClock};
@@ -46,47 +45,6 @@ pub(crate) fn root(what: &str) -> bool {
         println!("skipped: only root can {what}");
     }
     root
-}
-
-/// A small file system, unmounted when it is dropped; `None`, with a reason printed, where nothing
-/// may be mounted.
-pub(crate) struct Mounted(tempfile::TempDir);
-
-impl Mounted {
-    pub(crate) fn small(megabytes: u32) -> Option<Self> {
-        if !root("mount a small file system") {
-            return None;
-        }
-        let folder = data_dir();
-        let size = format!("size={megabytes}m,mode=0711");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "none"])
-            .arg(folder.path())
-            .output()
-            .unwrap();
-        if !mounted.status.success() {
-            println!("skipped: {}", String::from_utf8_lossy(&mounted.stderr).trim());
-            return None;
-        }
-        Some(Self(folder))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    pub(crate) fn remount(&self, options: &str) {
-        let options = format!("remount,{options}");
-        let done = Command::new("mount").args(["-o", &options]).arg(self.path()).status().unwrap();
-        assert!(done.success());
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()));
-    }
 }
 
 /// Asks until the answer is yes; how long that took.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use plimsoll_store::cluster::{BinarySearch, Cluster, ClusterOptions};
 use plimsoll_store::{DATABASE, OWNER_ROLE};
-use plimsoll_testkit::{ClusterProcess, ClusterProcessOptions};
+use plimsoll_testkit::{ClusterProcess, ClusterProcessOptions, Mounted};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::place::{Mounted, connect, data, data_dir, mode, refusal, root, start, until};
+use crate::place::{connect, data, data_dir, mode, refusal, root, start, until};
 
 /// A user id without a name on any machine, hopefully.
 const NAMELESS: u32 = 54_321;
@@ -128,8 +128,8 @@ async fn a_directory_that_cannot_be_written_is_refused() {
     let options = ClusterProcessOptions { user: Some(nobody), ..Default::default() };
     let Some(refused) = refused_as(folder.path(), &options) else { return };
     assert!(refused.contains("cannot write in") && refused.contains("--data-dir"), "{refused}");
-    if let Some(mounted) = Mounted::small(64) {
-        mounted.remount("ro");
+    if let Some(mounted) = Mounted::small(65536).unwrap() {
+        mounted.remount("ro").unwrap();
         let refused = refusal(mounted.path()).await;
         assert!(refused.contains("cannot write in"), "{refused}");
     }
@@ -148,18 +148,18 @@ fn refused_as(data_dir: &Path, options: &ClusterProcessOptions) -> Option<String
 
 #[tokio::test]
 async fn a_full_disk_is_refused_and_leaves_nothing_half_made() {
-    let Some(mounted) = Mounted::small(16) else { return };
+    let Some(mounted) = Mounted::small(16384).unwrap() else { return };
     let refused = refusal(mounted.path()).await;
     assert!(refused.contains("no space left"), "{refused}");
     assert!(!mounted.path().join("postgres/data.new").exists());
     assert!(!mounted.path().join("postgres/data").exists());
-    mounted.remount("size=200m");
+    mounted.remount("size=200m").unwrap();
     start(mounted.path()).await;
 }
 
 #[tokio::test]
 async fn a_disk_that_fills_up_loses_no_row_that_was_acknowledged() {
-    let Some(mounted) = Mounted::small(90) else { return };
+    let Some(mounted) = Mounted::small(92160).unwrap() else { return };
     let cluster = start(mounted.path()).await;
     let mut connection = connect(&cluster).await;
     sqlx::query("create table numbers (n bigint, filling text)")
@@ -175,7 +175,7 @@ async fn a_disk_that_fills_up_loses_no_row_that_was_acknowledged() {
     }
     println!("{acknowledged} rows until the disk was full");
     drop(connection);
-    mounted.remount("size=400m");
+    mounted.remount("size=400m").unwrap();
     // Postgres begins again by itself, a little after it said so to whoever was connected.
     let options = cluster.connect_options(OWNER_ROLE, DATABASE);
     let mut rows = -1_i64;

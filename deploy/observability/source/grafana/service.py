@@ -295,12 +295,26 @@ def memory():
               "1 where the hourly verification found a fault. If there is one, follow the runbook "
               "PlimsollLedgerBroken before anything else.",
               [query(f"plimsoll_ledger_broken{{{NODE}}}", by_node)], POINTS, above(1), width=8),
+        lines("Ledger: sealed and signed",
+              "1 on each node that seals and signs, or waits because another does. If it is 0, "
+              "/readyz of that node says why and what to do.",
+              [query(f"plimsoll_ledger_sealer_up{{{NODE}}}", by_node)], POINTS, below(1), width=8),
+        lines("Ledger: age of the oldest unsealed entry",
+              "Seconds. If it grows, an open transaction holds the sealer back, or no node seals: "
+              "docs/ledger.md names the query that finds it.",
+              [query(f"plimsoll_ledger_unsealed_age_seconds{{{NODE}}}", by_node)], "s", above(60),
+              width=8),
         lines("Audited calls that wait, or left no entry",
               "Calls in the spool on disk. If they grow, the database is away. If any was lost, "
               "the log of that node names its request id.",
               [query(f"plimsoll_audit_spooled_calls{{{NODE}}}", "waiting: {{instance}}"),
                query(f"plimsoll_audit_lost_calls{{{NODE}}}", "lost: {{instance}}")],
               POINTS, width=8),
+        lines("Audited calls refused",
+              "Calls a second that were refused because they could leave no entry: the spool is "
+              "full, or the disk fails. Bring the database back.",
+              [query(rate("plimsoll_audit_refused_total", NODE, "when"), "{{when}}")],
+              PER_SECOND, ANY, width=8),
     )
 
 

@@ -1,0 +1,125 @@
+//! What an operator does, over the local socket: each act leaves an entry in the ledger.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::{Extension, Json};
+use plimsoll_ledger::{AcceptError, Append, Fact};
+use plimsoll_store::{PgConnection, PgPool};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::api::{Operator, Rooms, bad_body, failed, rooms};
+use crate::http::Console;
+use crate::problem::{OpsCode, Problem};
+
+/// Acts that commands do themselves and report.
+const REPORTED: [&str; 2] = ["backup", "database.create"];
+/// The longest reason, bytes: as much as a signed record holds.
+const REASON_BYTES_MAX: usize = 512;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Accept {
+    reason: String,
+}
+
+/// `POST /api/v1/ledger/accept`: the chain as it stands is accepted, though earlier checkpoints say
+/// otherwise, and signed again from now on.
+pub(crate) async fn accept(
+    State(console): State<Console>,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    let rooms = rooms(&console)?;
+    let asked: Accept = serde_json::from_slice(&body).map_err(|error| bad_body(&error))?;
+    let reason = asked.reason.trim();
+    if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
+        let says = format!("`reason` has to have 1 to {REASON_BYTES_MAX} bytes.");
+        return Err(Problem::new(OpsCode::BadBody, says));
+    }
+    rooms.sealer.differs().map_err(|error| refusal(&error))?;
+    // Both or neither, as far as two places allow it: what is signed carries the reason as well.
+    let mut transaction = rooms.pool().begin().await.map_err(|error| failed(&error))?;
+    let act = Act { reason: Some(reason), ..Act::new("ledger.accept", "ledger") };
+    act.append(rooms, Some(&operator), &mut transaction).await?;
+    let size = rooms.sealer.accept(reason).await.map_err(|error| refusal(&error))?;
+    transaction.commit().await.map_err(|error| {
+        let says = format!("It is accepted, and the entry that says so was not written: {error}.");
+        Problem::new(OpsCode::NoDatabase, says)
+    })?;
+    Ok(Json(json!({ "size": size })))
+}
+
+fn refusal(error: &AcceptError) -> Problem {
+    match error {
+        AcceptError::NothingDiffers | AcceptError::NotSealing { .. } => {
+            Problem::new(OpsCode::NotAccepted, error.to_string())
+        }
+        _ => failed(error),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reported {
+    act: String,
+    subject: String,
+    #[serde(default)]
+    detail: Map<String, Value>,
+}
+
+/// `POST /api/v1/acts`: a command tells what it did.
+pub(crate) async fn report(
+    State(console): State<Console>,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    let rooms = rooms(&console)?;
+    let told: Reported = serde_json::from_slice(&body).map_err(|error| bad_body(&error))?;
+    if !REPORTED.contains(&told.act.as_str()) {
+        let says = format!("`act` must be one of {}.", REPORTED.join(", "));
+        return Err(Problem::new(OpsCode::BadBody, says));
+    }
+    let act = Act { detail: told.detail, ..Act::new(&told.act, &told.subject) };
+    act.append_alone(rooms, Some(&operator)).await?;
+    Ok(Json(json!({})))
+}
+
+/// An act on its way into the ledger.
+pub(super) struct Act<'a> {
+    act: &'a str,
+    subject: &'a str,
+    pub(super) detail: Map<String, Value>,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Act<'a> {
+    pub(super) fn new(act: &'a str, subject: &'a str) -> Self {
+        Self { act, subject, detail: Map::new(), reason: None }
+    }
+
+    /// In the caller's transaction. Where nobody says who acts, it is an operator without a name.
+    async fn append(
+        self,
+        rooms: &Rooms,
+        operator: Option<&Operator>,
+        conn: &mut PgConnection,
+    ) -> Result<(), Problem> {
+        let actor = operator.map_or(Operator::NOBODY, Operator::actor);
+        let (act, subject) = (self.act.to_owned(), self.subject.to_owned());
+        let fact = Fact::OperatorAct { act, subject, detail: self.detail };
+        let append = Append { personal: self.reason, ..Append::ok(actor, fact) };
+        rooms.ledger.append(conn, append).await.map(drop).map_err(|error| failed(&error))
+    }
+
+    /// In a transaction of its own.
+    pub(super) async fn append_alone(
+        self,
+        rooms: &Rooms,
+        operator: Option<&Operator>,
+    ) -> Result<(), Problem> {
+        let pool: &PgPool = rooms.pool();
+        let mut connection = pool.acquire().await.map_err(|error| failed(&error))?;
+        self.append(rooms, operator, &mut connection).await
+    }
+}

@@ -133,7 +133,10 @@ def limits_and_authentication():
             per_second("plimsoll.limit_keys_folded.count", NODE, "policy"), width=4),
         one("Issuers' keys fetched", "If fetches fail, mend the way to the issuer before the keys "
             "at hand are too old.",
-            total("plimsoll.key_refreshes.count", NODE, "outcome"), width=12, bars=True),
+            total("plimsoll.key_refreshes.count", NODE, "outcome"), width=6, bars=True),
+        one("Limits shared between nodes", "1 where a node shares its limits over Redis. If one "
+            "that did falls to 0, each node counts for itself: bring Redis back.",
+            gauge("plimsoll.limits_shared", NODE, "host"), width=6),
     )
 
 
@@ -216,6 +219,15 @@ def memory():
             gauge("plimsoll.audit_lost_calls", NODE, "host"), width=4),
         one("Audited calls that wait", "If they grow, the database is away.",
             gauge("plimsoll.audit_spooled_calls", NODE, "host"), width=4),
+        one("Audited calls refused", "By when. If there are any, the spool is full or the disk "
+            "fails: bring the database back.",
+            total("plimsoll.audit_refused.count", NODE, "when"), width=4, bars=True),
+        one("Ledger: sealed and signed", "1 on each node that seals and signs, or waits because "
+            "another does. If it is 0, /readyz of that node says why and what to do.",
+            gauge("plimsoll.ledger_sealer_up", NODE, "host"), width=4),
+        one("Ledger: age of the oldest unsealed entry", "If it grows, an open transaction holds "
+            "the sealer back, or no node seals.",
+            gauge("plimsoll.ledger_unsealed_age_seconds", NODE, "host"), "second", width=4),
     )
 
 

@@ -181,7 +181,11 @@ def limits_and_authentication():
               "Fetches of issuers' keys in ten minutes. If they fail, tokens stay valid until the "
               "keys at hand are too old: mend the way to the issuer before that.",
               [query(f"sum by (outcome) (increase(plimsoll_key_refreshes_total{{{NODE}}}[10m]))",
-                     "{{outcome}}")], POINTS, width=24),
+                     "{{outcome}}")], POINTS, width=12),
+        lines("Limits shared between nodes",
+              "1 where a node shares its limits over Redis. If one that did falls to 0, each node "
+              "counts for itself: bring Redis back; /readyz of that node says why.",
+              [query(f"plimsoll_limits_shared{{{NODE}}}", "{{instance}}")], POINTS, width=12),
     )
 
 
@@ -311,8 +315,8 @@ def memory():
                query(f"plimsoll_audit_lost_calls{{{NODE}}}", "lost: {{instance}}")],
               POINTS, width=8),
         lines("Audited calls refused",
-              "Calls a second that were refused because they could leave no entry: the spool is "
-              "full, or the disk fails. Bring the database back.",
+              "Calls a second that could leave no entry. If there are any, the spool is full or "
+              "the disk fails: bring the database back.",
               [query(rate("plimsoll_audit_refused_total", NODE, "when"), "{{when}}")],
               PER_SECOND, ANY, width=8),
     )

@@ -80,12 +80,12 @@ impl Scene {
 
     /// The same for a test that counts exactly: nodes that share a limit may pass a little more.
     pub(crate) fn shop_on_one_node(more: &str) -> Self {
-        Self::start_with(true, |origin| shop_manifest(origin, more))
+        Self::start_on_one_node(|origin| shop_manifest(origin, more))
     }
 
     /// A backend without a contract, behind one process that the test looks into.
     pub(crate) fn open_on_one_node(edge: &str, service: &str, more: &str) -> Self {
-        Self::start_with(true, |origin| open_manifest(origin, edge, service, more))
+        Self::start_on_one_node(|origin| open_manifest(origin, edge, service, more))
     }
 
     /// A backend without a contract.
@@ -95,6 +95,11 @@ impl Scene {
 
     pub(crate) fn start(manifest: impl FnOnce(&str) -> String) -> Self {
         Self::start_with(false, manifest)
+    }
+
+    /// The same behind one process that the test looks into.
+    pub(crate) fn start_on_one_node(manifest: impl FnOnce(&str) -> String) -> Self {
+        Self::start_with(true, manifest)
     }
 
     fn start_with(one_node: bool, manifest: impl FnOnce(&str) -> String) -> Self {

@@ -36,7 +36,7 @@ fn ask(scene: &Scene, method: &str, path: &str, fields: &[(&str, &str)]) -> RawR
 
 #[test]
 fn a_header_does_not_lay_off_what_an_operation_asks() {
-    let scene = Scene::shop(OVER_ALL);
+    let scene = Scene::shop_on_one_node(OVER_ALL);
     for announced in ANNOUNCED {
         problem(&ask(&scene, "POST", "/orders", &[announced]), 401, "PLM-EDGE-0201");
         let bearer = scene.bearer("feed:read");

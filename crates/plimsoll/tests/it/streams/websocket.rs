@@ -56,7 +56,8 @@ async fn exchange(socket: &mut Socket, message: Message) {
 async fn a_dead_url_costs_no_upgrade() {
     let dead = plimsoll_testkit::free_addr().unwrap();
     let more = "[service.ejection]\nconsecutive_failures = 2\n";
-    let scene = Scene::start(|origin| {
+    // Each node finds out by itself.
+    let scene = Scene::start_on_one_node(|origin| {
         open_manifest(origin, "", more, PASSTHROUGH)
             .replacen("urls = [", &format!("urls = [\"http://{dead}\", "), 1)
             .replacen("cores = 2", "cores = 1", 1)

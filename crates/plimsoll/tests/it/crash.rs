@@ -19,6 +19,7 @@ use plimsoll_testkit::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::memory::soon;
 use crate::scene::{CONTRACT, Stopwatch, claims, shop_manifest};
 
 const TOKEN: &str = "crash-test-token-of-32-characters";
@@ -85,10 +86,12 @@ impl Stage {
     }
 
     fn kill_postgres(&self) {
-        let text = std::fs::read_to_string(self.postgres().join("postmaster.pid")).unwrap();
-        let pid = text.lines().next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
-        // It may be between two lives.
-        let _gone_already = kill_process(pid.unwrap(), Signal::KILL).is_err();
+        // Between two lives the file is missing, or not written yet.
+        let pid = soon(|| {
+            let text = std::fs::read_to_string(self.postgres().join("postmaster.pid")).ok()?;
+            text.lines().next()?.parse().ok().and_then(Pid::from_raw)
+        });
+        let _gone_already = kill_process(pid, Signal::KILL).is_err();
     }
 
     /// Appends an action of the team's own; the status, if there was an answer.

@@ -1,11 +1,13 @@
 """The proxies that are compared, each with one worker on one core, all in front of one upstream."""
 
 import http.client
+import http.server
 import json
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,6 +119,16 @@ class Peer:
             return f"{len(body)} bytes that are not the upstream's"
         return None
 
+    def rest(self):
+        """Stands still while others are measured: what it does by itself is no business of theirs."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def proof(self):
+        """What shows after a load that it did not do what it is compared for; `None` if it did."""
+
     def pid(self):
         return self.process.pid
 
@@ -128,6 +140,7 @@ class Peer:
     def stop(self):
         Peer.running.discard(self)
         if self.process and self.process.poll() is None:
+            self.wake()
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(3)
@@ -242,6 +255,7 @@ class Plimsoll(Peer):
 
     log = "off"
     policy = False
+    more = ""
 
     def command(self):
         contract = 'contract = "openapi.json"\n' if self.policy else ""
@@ -251,7 +265,7 @@ cores = 1
 
 [telemetry]
 access_log = "{self.log}"
-
+{self.more}
 [[service]]
 name = "bench"
 {contract}urls = ["http://127.0.0.1:{self.bench.upstream}"]
@@ -312,6 +326,53 @@ class Default(Plimsoll):
     what = "as policy, and client context, tracing and access log on"
 
 
+class Otlp(Default):
+    """What telemetry out costs: the same edge with somewhere to send it."""
+
+    name, base = "plimsoll-otlp", "plimsoll-default"
+    what = "as default, and spans (one of ten) and metrics sent to a receiver"
+
+    def command(self):
+        receiver = self.bench.extra.setdefault("receiver", Receiver())
+        self.more = f"""
+[telemetry.otlp]
+endpoint = "http://127.0.0.1:{receiver.port}"
+metrics_interval = "1s"
+"""
+        return super().command()
+
+    def proof(self):
+        return None if self.bench.extra["receiver"].taken else "nothing was sent to the receiver"
+
+
+class Receiver:
+    """Takes OTLP over HTTP, keeps nothing. It shares the load's core, as a collector would not be
+    on the edge's."""
+
+    def __init__(self):
+        self.taken = 0
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                receiver.taken += 1
+                self.send_response(200)
+                self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
 def contract_document():
     """Twenty resources of five operations each, so that routing has something to choose from."""
     def operation(name, status="200"):
@@ -334,5 +395,6 @@ def contract_document():
     }
 
 
-ALL = {c.name: c for c in (Nginx, NginxLog, Traefik, Haproxy, Bare, Policy, Default)}
-DEFAULT = ("nginx", "nginx-log", "traefik", "plimsoll-bare", "plimsoll-policy", "plimsoll-default")
+ALL = {c.name: c for c in (Nginx, NginxLog, Traefik, Haproxy, Bare, Policy, Default, Otlp)}
+DEFAULT = ("nginx", "nginx-log", "traefik", "plimsoll-bare", "plimsoll-policy", "plimsoll-default",
+           "plimsoll-otlp")

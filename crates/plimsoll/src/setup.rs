@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_base::{Clock as _, SystemClock};
 use plimsoll_contracts as contracts;
-use plimsoll_edge::ConfigInput;
+use plimsoll_edge::{ConfigInput, check_api_keys};
 use plimsoll_manifest::{self as manifest, Loaded, OriginUrl, Overrides};
 
 use crate::exit::Failure;
@@ -73,6 +73,10 @@ impl Source {
             }
         };
         let routes = contracts::load((&loaded).into(), &contracts::read_contract)?;
+        check_api_keys(&routes).map_err(|error| {
+            let source = loaded.path.as_deref().unwrap_or(Path::new("command line"));
+            vec![manifest::Fault::of_file(source, error.to_string())]
+        })?;
         let mut files = loaded.files;
         files.extend(loaded.path.clone());
         let input = ConfigInput {

@@ -137,6 +137,32 @@ fn check_lists_every_fault_with_line_and_key_and_a_suggestion() {
 }
 
 #[test]
+fn check_names_the_api_key_field_that_is_one_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let schemes: Vec<String> = (10..25)
+        .map(|n| {
+            format!(
+                "\"k{n}\": {{ \"type\": \"apiKey\", \"in\": \"header\", \"name\": \"Key-{n}\" }},"
+            )
+        })
+        .collect();
+    let with = format!("\"securitySchemes\": {{ {}", schemes.join(" "));
+    let contract = CONTRACT.replace("\"securitySchemes\": {", &with);
+    std::fs::write(folder.path().join("openapi.json"), contract).unwrap();
+    let manifest = "[[service]]\nname = \"shop\"\ncontract = \"openapi.json\"\n\
+                    urls = [\"http://127.0.0.1:9\"]\n";
+    std::fs::write(folder.path().join("plimsoll.toml"), manifest).unwrap();
+    let checked = plimsoll(folder.path(), &["check"]);
+    assert_eq!(checked.status.code(), Some(3), "{}", stdout(&checked));
+    let said = stderr(&checked);
+    // Two are known by custom, so the fifteenth of a contract is the seventeenth.
+    assert!(said.contains("`key-24`") && said.contains("16"), "{said}");
+    let upped = plimsoll(folder.path(), &["up", "--data-dir", "data"]);
+    assert_eq!(upped.status.code(), Some(3), "{}", stderr(&upped));
+    assert!(stderr(&upped).contains("`key-24`"), "{}", stderr(&upped));
+}
+
+#[test]
 fn the_development_issuer_works_on_loopback_and_is_refused_elsewhere() {
     let scene = Scene::start(|origin| {
         format!(

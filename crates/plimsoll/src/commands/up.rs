@@ -23,7 +23,7 @@ use crate::data_dir::{DataDir, DataDirLock};
 use crate::exit::Failure;
 use crate::memory::{Memory, MemoryOptions};
 use crate::node::{Facts, Node, development_exposed};
-use crate::setup::{Setup, Source, lines};
+use crate::setup::{Setup, Source, failure, lines};
 use crate::telemetry::Telemetry;
 use crate::watch::{LOOK_EVERY, Watched};
 use crate::{banner, inherited};
@@ -47,9 +47,8 @@ pub(crate) fn run(arguments: &Up) -> Result<(), Failure> {
         arguments.openapi.as_deref(),
     )?;
     let data_dir = DataDir::open(arguments.data_dir.as_deref())?;
-    let setup = source
-        .load(data_dir.path(), &overrides(arguments))
-        .map_err(|faults| Failure::Faults(lines(&faults)))?;
+    let setup =
+        source.load(data_dir.path(), &overrides(arguments)).map_err(|faults| failure(&faults))?;
     let sockets = inherited::sockets().map_err(Failure::Unavailable)?;
     let lock = if sockets.is_empty() {
         Some(data_dir.lock_soon(&SystemClock::new())?)
@@ -103,7 +102,7 @@ impl Started {
         let (listeners, ops) = listen(manifest, cores, sockets)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.address).collect();
         if let Some(fault) = development_exposed(manifest, &addresses) {
-            return Err(Failure::Faults(vec![fault]));
+            return Err(Failure::faults(vec![fault]));
         }
         let metrics = Metrics::new(MetricsOptions {
             cores,
@@ -136,7 +135,7 @@ impl Started {
             limits_shared,
             control: Handle::current(),
         });
-        let edge = Arc::new(edge.map_err(|error| Failure::Faults(vec![error.to_string()]))?);
+        let edge = Arc::new(edge.map_err(|error| Failure::faults(vec![error.to_string()]))?);
         memory.lead(&edge);
         let ops_address = ops.local_addr().map_err(Failure::failed)?;
         let facts = Facts {

@@ -74,6 +74,9 @@ const TIMEOUTS: &str = "\
 # total = \"30s\"
 ";
 
+const AUDIT: &str =
+    "# audit = true                     # each call leaves an entry in the ledger\n";
+
 const TAIL: &str = r#"
 # Long-lived exchanges that a contract cannot describe: WebSocket, server-sent events, gRPC. They
 # have no total timeout.
@@ -91,6 +94,11 @@ const TAIL: &str = r#"
 # [telemetry]
 # access_log = "auto"              # json, human (on a terminal), off
 # objective_latency = "300ms"      # answers within it are counted exactly
+
+# Spans and metrics go to an OpenTelemetry receiver; failed and slow requests are always among them.
+# [telemetry.otlp]
+# endpoint = "http://127.0.0.1:4318"
+# sample_ratio = 0.1
 "#;
 
 fn service(
@@ -178,9 +186,9 @@ fn policies(text: &mut String, operations: &[OperationRoute]) {
     text.push_str(
         "\n# What one operation needs that others do not. This wins over the contract's word.\n",
     );
-    let mut any = false;
-    for operation in of_kind(operations, Kind::Money).iter().take(LISTED_MAX) {
-        any = true;
+    let money = of_kind(operations, Kind::Money);
+    let mut any = !money.is_empty();
+    for operation in money.iter().take(LISTED_MAX) {
         text.push_str(&format!(
             "# {} {}: moves money, by its name.\n[[operation]]\nid = {}\ncost = 5\n\
              body_bytes_max = \"64KiB\"\n",
@@ -188,7 +196,9 @@ fn policies(text: &mut String, operations: &[OperationRoute]) {
             comment(&operation.template),
             quoted(&operation.id),
         ));
-        text.push_str("# scopes = [\"payments:write\"]\n\n");
+        text.push_str("# scopes = [\"payments:write\"]\n");
+        text.push_str(AUDIT);
+        text.push('\n');
     }
     for operation in of_kind(operations, Kind::Heavy).iter().take(LISTED_MAX) {
         any = true;
@@ -207,11 +217,12 @@ fn policies(text: &mut String, operations: &[OperationRoute]) {
         "# [[limit]]\n# name = \"work\"\n# per = \"caller\"\n# units = \"cost\"\n# quota = 1000\n\
          # window = \"60s\"\n",
     );
-    if !any {
+    if money.is_empty() {
         text.push_str(
             "# [[operation]]\n# id = \"createOrder\"\n# cost = 5\n# body_bytes_max = \"64KiB\"\n\
              # scopes = [\"orders:write\"]\n",
         );
+        text.push_str(AUDIT);
     }
 }
 

@@ -293,6 +293,10 @@ impl UpstreamBody {
             let rest = std::mem::take(&mut self.rest);
             return Poll::Ready(Some(Ok(self.piece(rest))));
         }
+        // First, because a service that always has more would never let it be asked.
+        if let Poll::Ready(end) = self.poll_stop(cx) {
+            return Poll::Ready(end.map(Err));
+        }
         let polled = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => {
@@ -303,12 +307,7 @@ impl UpstreamBody {
                     self.finish.cut_by_edge();
                     return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
                 }
-                let Some(stop) = &mut self.stop else { return Poll::Pending };
-                let end = ready!(stop.poll(cx));
-                self.stop = None;
-                // The client is told by the end, so it was answered as far as it could be.
-                self.finish.complete();
-                return Poll::Ready(end.map(Err));
+                return Poll::Pending;
             }
         };
         if let Some(since) = self.waiting_since.take()
@@ -334,6 +333,23 @@ impl UpstreamBody {
                 None
             }
         })
+    }
+
+    /// Ready when the process stops and this is not waited for: with an error where it is broken
+    /// off in the middle.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
+        if self.stop.is_none() || self.is_whole() {
+            return Poll::Pending;
+        }
+        let Some(stop) = &mut self.stop else { return Poll::Pending };
+        let end = ready!(stop.poll(cx));
+        self.stop = None;
+        match end {
+            Some(_) => self.finish.cut_by_stop(),
+            // The client is told by the end, so it was answered as far as it could be.
+            None => self.finish.complete(),
+        }
+        Poll::Ready(end)
     }
 
     fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {

@@ -1,13 +1,16 @@
 //! What the edge acts on: the manifest and the routes, compiled once per change, immutable, taken
 //! by a request at its start and kept to its end.
 
+mod api_keys;
+mod services;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Uri};
+use http::HeaderName;
 use plimsoll_contracts as contracts;
 use plimsoll_http_kit::client::ClientRules;
 use plimsoll_http_kit::forwarded::TrustedProxies;
@@ -22,9 +25,11 @@ use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
 use crate::own::{Own, Shadowed, shadowed_in};
 use crate::router::{Router, RouterFault, RouterOptions};
 use crate::tls::{self, TlsError};
-use crate::upstream::{
-    Ejection, Endpoint, PoolLimits, Release, TargetError, Timeouts, UpstreamTls,
-};
+use crate::upstream::{Endpoint, TargetError, UpstreamTls};
+
+pub use api_keys::{TooManyApiKeyFields, check as check_api_keys};
+pub(crate) use services::Service;
+use services::services;
 
 /// Bytes by which hyper's own bound on a head lies above ours, so that the client gets a problem
 /// document from us and not a bare status line.
@@ -32,10 +37,6 @@ const HEAD_SLACK: usize = 4 * 1024;
 
 /// The name of the limit on tokens that must be verified, in problems and figures.
 pub(crate) const UNVERIFIED_LIMIT: &str = "unverified-tokens";
-
-/// Header fields in which API keys come by custom, and how many more contracts may name.
-const API_KEY_FIELDS: [&str; 2] = ["x-api-key", "api-key"];
-const API_KEY_FIELDS_MAX: usize = 16;
 
 /// Addresses that this limit tracks apart.
 const UNVERIFIED_KEYS_MAX: u32 = 100_000;
@@ -92,6 +93,9 @@ pub enum ConfigError {
     /// A service has no URL, so nothing can be sent to it.
     #[error("service `{0}` has no URL; give it `urls` or a `[[service.release]]`")]
     NoUrl(String),
+    /// The contracts name too many header fields that hold API keys.
+    #[error(transparent)]
+    ApiKeys(#[from] TooManyApiKeyFields),
 }
 
 /// Bounds on connections and requests, from `[edge]`.
@@ -130,23 +134,6 @@ impl Bounds {
     pub(crate) fn for_tests() -> Self {
         Self::new(&EdgeSection::default())
     }
-}
-
-/// A service as requests are sent to it.
-#[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) name: Arc<str>,
-    pub(crate) release: Release,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) total_timeout: Duration,
-    pub(crate) pool: PoolLimits,
-    pub(crate) ejection: Ejection,
-    /// What `ca_file` holds; with other trust a connection is another one.
-    pub(crate) private_ca: Option<Arc<[u8]>>,
-    /// What `Host` says where the client gave none.
-    pub(crate) authority: HeaderValue,
-    /// The version prefix that is taken off before the request is sent.
-    pub(crate) strip_prefix: Option<Arc<str>>,
 }
 
 /// The compiled configuration. See the module's page.
@@ -235,7 +222,7 @@ impl Config {
             revocation_staleness_max: manifest.auth.revocation_staleness_max.0,
             forward_principal: manifest.auth.forward_principal,
             client_rules: ClientRules::new(&manifest.client.headers),
-            api_key_fields: api_key_fields(&input.routes),
+            api_key_fields: api_keys::fields(&input.routes)?,
             cors: manifest.cors.as_ref().map(Cors::new),
             tls,
             documents: documents(&input.routes),
@@ -335,94 +322,6 @@ fn authenticator(
     Ok(Some(Arc::new(Authenticator::build(&options, &environment.auth, previous)?)))
 }
 
-fn services(
-    input: &ConfigInput,
-    environment: &Environment,
-    before: Option<&Config>,
-    tls: &UpstreamTls,
-) -> Result<Vec<Service>, ConfigError> {
-    input
-        .manifest
-        .services
-        .iter()
-        .map(|service| {
-            let name = service.name.to_string();
-            let release = service
-                .active_release()
-                .filter(|release| !release.urls.is_empty())
-                .ok_or_else(|| ConfigError::NoUrl(name.clone()))?;
-            let authority = private_authority(input, service)?;
-            let tls = &authority.as_ref().map_or_else(|| tls.clone(), UpstreamTls::trusting);
-            let limits = PoolLimits {
-                connections_max: usize::try_from(service.pool.connections_max)
-                    .unwrap_or(usize::MAX),
-                idle: service.timeouts.idle.0,
-            };
-            let ejection = Ejection {
-                consecutive_failures: service.ejection.consecutive_failures,
-                duration: service.ejection.duration.0,
-                duration_max: service.ejection.duration_max.0,
-            };
-            let endpoints = release
-                .urls
-                .iter()
-                .map(|url| {
-                    let given = url.to_string();
-                    let known = before
-                        .and_then(|b| {
-                            b.services
-                                .iter()
-                                .find(|s| *s.name == *name && s.private_ca == authority)
-                        })
-                        .and_then(|s| s.release.endpoints.iter().find(|e| e.is_at(&given)))
-                        .map(Arc::clone);
-                    if let Some(endpoint) = known {
-                        return Ok(endpoint);
-                    }
-                    let uri: Uri = given.parse().map_err(|_| TargetError::NoHost(given.clone()))?;
-                    let cores = environment.cores;
-                    Endpoint::new(&given, &uri, cores, limits, ejection, tls).map(Arc::new)
-                })
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|source| ConfigError::Target { service: name.clone(), source })?;
-            let prefix = service.version.as_ref().and_then(|version| version.prefix.as_ref());
-            Ok(Service {
-                name: service.name.shared(),
-                release: Release::new(release.id.shared(), endpoints),
-                timeouts: Timeouts {
-                    connect: service.timeouts.connect.0,
-                    first_byte: service.timeouts.first_byte.0,
-                },
-                total_timeout: service.timeouts.total.0,
-                pool: limits,
-                ejection,
-                private_ca: authority,
-                authority: release
-                    .urls
-                    .first()
-                    .and_then(|url| HeaderValue::from_str(url.authority()).ok())
-                    .unwrap_or(HeaderValue::from_static("localhost")),
-                strip_prefix: prefix
-                    .filter(|_| service.strip_prefix)
-                    .map(|prefix| prefix.as_str().into()),
-            })
-        })
-        .collect()
-}
-
-/// The certificates in `[service.tls] ca_file`.
-fn private_authority(
-    input: &ConfigInput,
-    service: &plimsoll_manifest::Service,
-) -> Result<Option<Arc<[u8]>>, ConfigError> {
-    let Some(file) = &service.tls.ca_file else { return Ok(None) };
-    let read = std::fs::read(input.base.join(file)).map_err(|error| ConfigError::Target {
-        service: service.name.to_string(),
-        source: TargetError::Authority(error.to_string()),
-    })?;
-    Ok(Some(read.into()))
-}
-
 /// Tokens that were never seen before, by address.
 fn unverified(rate: &Rate) -> LimitsOptions {
     let limit = LimitOptions {
@@ -436,25 +335,6 @@ fn unverified(rate: &Rate) -> LimitsOptions {
         keys_max: UNVERIFIED_KEYS_MAX,
     };
     LimitsOptions { limits: vec![limit], ..LimitsOptions::default() }
-}
-
-/// What API keys usually come in, and what the contracts' `apiKey` schemes name.
-fn api_key_fields(routes: &Routes) -> Vec<HeaderName> {
-    let mut fields = API_KEY_FIELDS.map(HeaderName::from_static).to_vec();
-    let documents = routes.services.iter().filter_map(|service| service.document.as_deref());
-    let schemes = documents
-        .filter_map(|document| document.pointer("/components/securitySchemes")?.as_object())
-        .flat_map(serde_json::Map::values);
-    for scheme in schemes.filter(|scheme| scheme["type"] == "apiKey" && scheme["in"] == "header") {
-        let name = scheme["name"].as_str().unwrap_or_default();
-        match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) if fields.len() < API_KEY_FIELDS_MAX && !fields.contains(&name) => {
-                fields.push(name);
-            }
-            _ => {}
-        }
-    }
-    fields
 }
 
 /// `/openapi.json` and `/openapi/{service}.json`, once a service has a contract.

@@ -13,7 +13,7 @@ use plimsoll_manifest::CorsSection;
 
 use crate::config::Config;
 use crate::router::Methods;
-use crate::steps::route::Route;
+use crate::steps::route::{READ_METHODS, Route};
 
 /// What a service may have said; the edge's word stands for it.
 const ANSWER_FIELDS: [HeaderName; 6] = [
@@ -114,6 +114,17 @@ pub(crate) fn origin(headers: &HeaderMap) -> Option<HeaderValue> {
     values.next().is_none().then(|| first.clone())
 }
 
+/// Whether a request is a preflight that the edge answers (Fetch §3.2.2).
+pub(crate) fn is_preflight(config: &Config, origin: Option<&HeaderValue>, head: &Parts) -> bool {
+    config.cors.is_some() && origin.is_some() && wanted(head).is_some()
+}
+
+/// The method that a preflight asks for.
+fn wanted(head: &Parts) -> Option<&HeaderValue> {
+    let wanted = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    (head.method == Method::OPTIONS).then_some(wanted)
+}
+
 /// The answer to a preflight, where `[cors]` is set and the request is one (Fetch §3.2.2): before
 /// anything is asked of its sender, because a browser sends no credentials with it.
 pub(crate) fn preflight(
@@ -122,9 +133,7 @@ pub(crate) fn preflight(
     route: Route<'_>,
     head: &Parts,
 ) -> Result<Option<Preflight>, Problem> {
-    let Some(cors) = &config.cors else { return Ok(None) };
-    let wanted = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let (Some(wanted), Some(_), &Method::OPTIONS) = (wanted, origin, &head.method) else {
+    let (Some(cors), Some(_), Some(wanted)) = (&config.cors, origin, wanted(head)) else {
         return Ok(None);
     };
     if cors.allowed(origin).is_none() {
@@ -132,8 +141,9 @@ pub(crate) fn preflight(
     }
     let named = config.router.methods_at(head.uri.path());
     let open = route.service().is_some_and(|s| config.router.takes_any(s, head.uri.path()));
-    let methods = match Method::from_bytes(wanted.as_bytes()) {
-        Ok(_) if open => Some(wanted.clone()),
+    let methods = match (route, Method::from_bytes(wanted.as_bytes())) {
+        (Route::Document(_) | Route::Own(_), _) => Some(READ_METHODS),
+        (_, Ok(_)) if open => Some(wanted.clone()),
         _ => (named != Methods::default()).then(|| named.allowed().header_value()),
     };
     Ok(Some(Preflight(methods)))

@@ -56,7 +56,10 @@ pub(crate) struct Exchange {
     /// The request's body was not read, so that no request can follow it on its connection.
     pub(crate) body_in_the_way: bool,
     pub(crate) problem: Option<Code>,
+    /// When it was to be sent to the service.
     pub(crate) upstream_sent: Option<Nanos>,
+    /// The service may have had something of it.
+    pub(crate) upstream_reached: bool,
     pub(crate) upstream_latency: Option<Duration>,
 }
 
@@ -90,6 +93,7 @@ impl Exchange {
             body_in_the_way: false,
             problem: None,
             upstream_sent: None,
+            upstream_reached: false,
             upstream_latency: None,
             context: Arc::clone(context),
         }

@@ -36,7 +36,7 @@ mod tasks;
 mod tls;
 mod upstream;
 
-pub use config::{Config, ConfigError, ConfigInput};
+pub use config::{Config, ConfigError, ConfigInput, TooManyApiKeyFields, check_api_keys};
 pub use handle::{Drained, Edge, EdgeOptions, StartError, Upstream};
 pub use listen::{ListenError, Listener};
 pub use own::{SERVICES_SOCKET, Shadowed, shadowed};

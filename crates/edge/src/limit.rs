@@ -146,7 +146,8 @@ impl Limits {
     }
 
     /// Charges a request of `cost` units to every limit in `set`, or to none when one refuses.
-    /// Limits that count requests charge one whatever the cost.
+    /// Limits that count requests charge one whatever the cost, and none charges more than its
+    /// burst.
     ///
     /// Locks are taken in one order that all generations share, one shard of each limit, and held
     /// together while all are looked at and then all are charged: no other request sees or takes a
@@ -159,12 +160,13 @@ impl Limits {
             let Some(policy) = self.policies.get(index) else {
                 break;
             };
-            let units = match policy.units {
+            let gcra = &policy.state.gcra;
+            // Once, so that other nodes are told what is charged here.
+            let units = gcra.units(match policy.units {
                 Units::Requests => 1,
                 Units::Cost => cost,
-            };
+            });
             let key = keys.of(policy.per);
-            let gcra = &policy.state.gcra;
             let mut shard = policy.state.store.lock(key);
             let keys_max = policy.state.store.keys_per_shard_max();
             let (tat, place) = shard.read(key, now.0, keys_max);

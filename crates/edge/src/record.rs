@@ -23,7 +23,7 @@ enum End {
     Underway,
     /// Handed over whole.
     Complete,
-    /// The service's answer broke off, or stopped in the middle.
+    /// The service's answer broke off or stopped in the middle, or the process did.
     Cut,
 }
 
@@ -64,19 +64,25 @@ impl Finish {
 
     /// The service's answer ended before it was whole.
     pub(crate) fn cut_by_upstream(&mut self) {
-        self.cut(UpstreamErrorKind::Body);
+        let kind = UpstreamErrorKind::Body;
+        self.cut(|service| Counter::UpstreamError { service, kind });
     }
 
     /// The service's answer stopped for too long, or the deadline passed in its middle.
     pub(crate) fn cut_by_edge(&mut self) {
-        self.cut(UpstreamErrorKind::TotalTimeout);
+        let kind = UpstreamErrorKind::TotalTimeout;
+        self.cut(|service| Counter::UpstreamError { service, kind });
     }
 
-    fn cut(&mut self, kind: UpstreamErrorKind) {
+    /// The process stops, and the answer has no end to wait for.
+    pub(crate) fn cut_by_stop(&mut self) {
+        self.cut(|_| Counter::DrainCut);
+    }
+
+    fn cut(&mut self, counter: impl for<'s> FnOnce(&'s str) -> Counter<'s>) {
         if self.end == End::Underway {
             self.end = End::Cut;
-            let service = self.exchange.service();
-            self.exchange.context.core.shard.count(Counter::UpstreamError { service, kind });
+            self.exchange.context.core.shard.count(counter(self.exchange.service()));
         }
     }
 

@@ -14,7 +14,8 @@
 //! `/orders`. A parameter never matches an empty segment.
 //!
 //! **Versions.** A service with a path prefix has it in its templates. A service with a version
-//! header is asked first, by requests that carry the header with its value, and by no others.
+//! header is asked first, by requests that carry the header with its value, and by no others. A
+//! CORS preflight never carries it and is answered for all versions ([`Router::service_at`]).
 //!
 //! **What no template matches**, in order: `[[passthrough]]` prefixes, then the service that owns
 //! the path, if it passes unknown paths on. `HEAD` is answered wherever `GET` is. `OPTIONS` is
@@ -227,7 +228,7 @@ impl Router {
                 _ => Match::MethodNotAllowed { allow: seen.methods.allowed() },
             };
         }
-        match self.owner(path, headers) {
+        match self.owner(path, |name, value| carries(headers, name, value)) {
             Some(service) if options => Match::Options { service },
             Some(service) => Match::Unknown { service },
             None => Match::NotFound,
@@ -236,8 +237,8 @@ impl Router {
 
     /// The service to which a path goes that no template matches. The longest version prefix owns
     /// it outright; else it is the first service, those with a version header that the request
-    /// carries before those without a version, that passes unknown paths on.
-    fn owner(&self, path: &[u8], headers: &HeaderMap) -> Option<u16> {
+    /// `carries` before those without a version, that passes unknown paths on.
+    fn owner(&self, path: &[u8], carries: impl Fn(&HeaderName, &[u8]) -> bool) -> Option<u16> {
         if path.first() != Some(&b'/') {
             return None;
         }
@@ -251,7 +252,7 @@ impl Router {
         let passing = |(_, service): &(u16, &RoutedService)| service.pass_unknown;
         let numbered = || (0u16..).zip(&self.services).filter(passing);
         let named = numbered().find(|(_, service)| {
-            service.header.as_ref().is_some_and(|(name, value)| carries(headers, name, value))
+            service.header.as_ref().is_some_and(|(name, value)| carries(name, value))
         });
         let plain =
             || numbered().find(|(_, service)| service.header.is_none() && service.prefix.is_none());
@@ -261,9 +262,20 @@ impl Router {
     /// Every method that operations have on this path, of whatever version.
     #[must_use]
     pub fn methods_at(&self, path: &str) -> Methods {
+        self.seen_at(path).methods
+    }
+
+    /// The service that has or takes this path, of whatever version: for a request that cannot
+    /// carry the header of one, such as a CORS preflight.
+    #[must_use]
+    pub fn service_at(&self, path: &str) -> Option<u16> {
+        self.seen_at(path).owner.or_else(|| self.owner(path.as_bytes(), |_, _| true))
+    }
+
+    fn seen_at(&self, path: &str) -> Seen {
         let trees = self.versions.iter().map(|version| &version.tree).chain([&self.tree]);
-        let at = |tree: &Tree| tree.find(Methods::default(), path.as_bytes()).1.methods;
-        trees.map(at).fold(Methods::default(), Methods::union)
+        let at = |tree: &Tree| tree.find(Methods::default(), path.as_bytes()).1;
+        trees.map(at).fold(Seen::default(), Seen::or)
     }
 
     /// Whether this service also gets methods on this path that no operation has.

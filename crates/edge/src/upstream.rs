@@ -116,20 +116,33 @@ pub(crate) struct Message<'h> {
     head: &'h mut Parts,
     /// `None` once the request was handed over.
     body: Option<InboundBody>,
+    /// The service may have had something of it; and whether that was so before the last try.
+    reached: &'h mut bool,
+    reached_before: bool,
 }
 
 impl<'h> Message<'h> {
-    pub(crate) fn new(head: &'h mut Parts, body: InboundBody) -> Self {
-        Self { head, body: Some(body) }
+    pub(crate) fn new(head: &'h mut Parts, body: InboundBody, reached: &'h mut bool) -> Self {
+        Self { head, body: Some(body), reached, reached_before: false }
     }
 
-    /// The request; none is left.
+    /// The request; none is left. From now on its bytes may go out.
     pub(crate) fn request(&mut self) -> Option<Request<InboundBody>> {
         let mut request = Request::new(self.body.take()?);
+        self.reached_before = std::mem::replace(self.reached, true);
         *request.method_mut() = std::mem::take(&mut self.head.method);
         *request.uri_mut() = std::mem::take(&mut self.head.uri);
         *request.headers_mut() = std::mem::take(&mut self.head.headers);
         Some(request)
+    }
+
+    /// Takes back what provably was not sent. True where there is something.
+    fn take_back_unsent(&mut self, request: Option<Request<InboundBody>>) -> bool {
+        let taken = self.take_back(request);
+        if taken {
+            *self.reached = self.reached_before;
+        }
+        taken
     }
 
     /// Takes the request back. True where there is one.
@@ -251,7 +264,7 @@ async fn attempt(
             Ok(Answer { response, facts, connection: Some(connection) })
         }
         Ok(Err(mut failed)) => {
-            if message.take_back(failed.take_message()) {
+            if message.take_back_unsent(failed.take_message()) {
                 return Err(None);
             }
             let error = failed.into_error();

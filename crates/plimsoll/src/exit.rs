@@ -9,8 +9,13 @@ use crate::data_dir::DataDirError;
 pub(crate) enum Failure {
     /// Exit code 1.
     Failed(String),
-    /// Exit code 3: faults of the manifest or a contract, one line each.
-    Faults(Vec<String>),
+    /// Exit code 3: faults of the manifest or a contract.
+    Faults {
+        /// What people are shown, one line each.
+        lines: Vec<String>,
+        /// How many there are.
+        count: usize,
+    },
     /// Exit code 3, already told on standard output.
     FaultsTold,
     /// Exit code 4: a port or the data directory.
@@ -18,6 +23,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Faults that are all shown.
+    pub(crate) fn faults(lines: Vec<String>) -> Self {
+        Self::Faults { count: lines.len(), lines }
+    }
+
     pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
     }
@@ -29,11 +39,10 @@ impl Failure {
                 eprintln!("plimsoll: {message}");
                 ExitCode::from(1)
             }
-            Self::Faults(faults) => {
-                for fault in &faults {
-                    eprintln!("{fault}");
+            Self::Faults { lines, count } => {
+                for line in &lines {
+                    eprintln!("{line}");
                 }
-                let count = faults.len();
                 let noun = if count == 1 { "fault" } else { "faults" };
                 eprintln!("plimsoll: {count} {noun}; nothing was started");
                 ExitCode::from(3)

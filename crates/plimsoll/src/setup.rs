@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_base::{Clock as _, SystemClock};
 use plimsoll_contracts as contracts;
-use plimsoll_edge::ConfigInput;
+use plimsoll_edge::{ConfigInput, check_api_keys};
 use plimsoll_manifest::{self as manifest, Loaded, OriginUrl, Overrides};
 
 use crate::exit::Failure;
@@ -40,7 +40,7 @@ impl Source {
         if let Some(url) = upstream {
             let url = url
                 .parse()
-                .map_err(|error| Failure::Faults(vec![format!("--upstream: {error}")]))?;
+                .map_err(|error| Failure::faults(vec![format!("--upstream: {error}")]))?;
             return Ok(Self::Upstream { url, contract: contract.map(Path::to_owned) });
         }
         let usual = Path::new("plimsoll.toml");
@@ -73,6 +73,10 @@ impl Source {
             }
         };
         let routes = contracts::load((&loaded).into(), &contracts::read_contract)?;
+        check_api_keys(&routes).map_err(|error| {
+            let source = loaded.path.as_deref().unwrap_or(Path::new("command line"));
+            vec![manifest::Fault::of_file(source, error.to_string())]
+        })?;
         let mut files = loaded.files;
         files.extend(loaded.path.clone());
         let input = ConfigInput {
@@ -86,7 +90,25 @@ impl Source {
     }
 }
 
-/// One line a fault.
+/// Faults of a text itself that people are shown, at most: where it is no manifest at all, each of
+/// its lines has one, and only the first says why.
+const TEXT_FAULTS_SHOWN_MAX: usize = 10;
+
+/// One line a fault, and one for all that are not shown.
 pub(crate) fn lines(faults: &[manifest::Fault]) -> Vec<String> {
-    faults.iter().map(ToString::to_string).collect()
+    let mut of_text = 0_usize;
+    let shown = faults.iter().filter(|fault| {
+        of_text += usize::from(fault.key.is_empty() && fault.line.is_some());
+        !(fault.key.is_empty() && fault.line.is_some()) || of_text <= TEXT_FAULTS_SHOWN_MAX
+    });
+    let mut lines: Vec<String> = shown.map(ToString::to_string).collect();
+    if let Some(more) = faults.len().checked_sub(lines.len()).filter(|more| *more > 0) {
+        lines.push(format!("... and {more} more; `plimsoll check --output json` has them all"));
+    }
+    lines
+}
+
+/// Why nothing was started.
+pub(crate) fn failure(faults: &[manifest::Fault]) -> Failure {
+    Failure::Faults { lines: lines(faults), count: faults.len() }
 }

@@ -51,7 +51,7 @@ impl Telemetry {
         let manifest = config.manifest();
         let environment = environment()?;
         let mut settings = settings(manifest, &environment)
-            .map_err(|error| Failure::Faults(vec![error.to_string()]))?;
+            .map_err(|error| Failure::faults(vec![error.to_string()]))?;
         if settings.endpoint.as_deref().is_some_and(|endpoint| is_own(manifest, endpoint)) {
             tracing::warn!("the OTLP endpoint is this node's own /otlp; nothing is exported");
             settings.endpoint = None;
@@ -148,7 +148,7 @@ fn ingest_token() -> Result<Option<IngestToken>, Failure> {
         return Ok(None);
     };
     let token = IngestToken::new(given.expose()).ok_or_else(|| {
-        Failure::Faults(vec![format!(
+        Failure::faults(vec![format!(
             "PLIMSOLL_INGEST_TOKEN is shorter than {TOKEN_BYTES_LEAST} bytes; make one with \
              `openssl rand -hex 32`"
         )])

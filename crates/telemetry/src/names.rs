@@ -122,7 +122,7 @@ names! {
     RELOADS = "plimsoll_reloads_total" Counter "reloads" ["outcome"],
         "Manifests that changed: put to use, or refused.";
     DRAIN_CUT = "plimsoll_drain_cut_requests_total" Counter "requests" [],
-        "Requests cut off by the drain deadline.";
+        "Requests cut off because the process stopped: at the drain deadline, gRPC before it.";
     READY = "plimsoll_ready" Gauge "boolean" [],
         "1 while the node takes traffic, else 0.";
     DATABASE_UP = "plimsoll_database_up" Gauge "boolean" [],

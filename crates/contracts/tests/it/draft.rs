@@ -46,6 +46,16 @@ fn uncommented(text: &str) -> String {
 }
 
 #[test]
+fn a_draft_shows_how_to_audit_and_where_traces_go() {
+    let contract = document(CONTRACT);
+    for contract in [None, Some((&contract, "api.yaml"))] {
+        let text = draft_manifest(contract, "http://127.0.0.1:3000");
+        assert!(text.contains("\n# audit = true"), "{text}");
+        assert!(text.contains("\n# [telemetry.otlp]\n# endpoint = "), "{text}");
+    }
+}
+
+#[test]
 fn a_draft_says_what_the_contract_tells() {
     let text = draft_manifest(Some((&document(CONTRACT), "api.yaml")), "http://127.0.0.1:3000");
     let manifest = sound(&text);

@@ -14,7 +14,8 @@ use crate::core::Phase;
 pub(crate) enum AtStop {
     /// It is waited for until the deadline: to end it early would be to pass half of it for whole.
     Waited,
-    /// It ends in order: events are whole each for itself, and their clients ask anew.
+    /// It ends in order: events are whole each for itself, half a one is none to its client (HTML
+    /// standard, "interpreting an event stream"), and clients ask anew.
     Ended,
     /// It is broken off, as clients of gRPC expect where a server goes.
     Cut,

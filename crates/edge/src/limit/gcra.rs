@@ -14,7 +14,7 @@ pub(crate) struct Gcra {
     emission: u64,
     /// What may stand unpaid: `emission * burst`.
     tolerance: u64,
-    burst: u64,
+    burst: u32,
 }
 
 /// What one request of some cost may do.
@@ -43,14 +43,19 @@ impl Gcra {
         let window = u64::try_from(window.as_nanos()).ok().filter(|window| *window > 0)?;
         let emission = window.div_ceil(u64::from(quota));
         let tolerance = emission.checked_mul(u64::from(burst))?;
-        (tolerance <= u64::MAX / 4).then_some(Self { emission, tolerance, burst: burst.into() })
+        (tolerance <= u64::MAX / 4).then_some(Self { emission, tolerance, burst })
     }
 
-    /// Decides on a request. `tat` is the stored value, zero for a key never seen. A cost above the
-    /// burst counts as the whole burst: else such a request could never pass.
-    pub(crate) fn decide(&self, tat: u64, now: u64, cost: u32) -> Verdict {
-        let units = u64::from(cost).min(self.burst);
-        let next = tat.max(now).saturating_add(units.saturating_mul(self.emission));
+    /// The units that a request of some cost counts as. A cost above the burst counts as the whole
+    /// burst: else such a request could never pass.
+    pub(crate) fn units(&self, cost: u32) -> u32 {
+        cost.min(self.burst)
+    }
+
+    /// Decides on a request of so many [`Gcra::units`]. `tat` is the stored value, zero for a key
+    /// never seen.
+    pub(crate) fn decide(&self, tat: u64, now: u64, units: u32) -> Verdict {
+        let next = tat.max(now).saturating_add(self.cost(units));
         let limit = now.saturating_add(self.tolerance);
         if next <= limit {
             Verdict::Allowed { tat: next }
@@ -122,8 +127,9 @@ mod tests {
     #[test]
     fn a_cost_above_the_burst_passes_when_everything_is_there() {
         let gcra = Gcra::new(10, Duration::from_secs(10), 5).unwrap();
-        assert_eq!(gcra.decide(0, 7, 1_000), Verdict::Allowed { tat: 7 + 5 * SECOND });
-        assert_eq!(gcra.decide(8, 7, 1_000), Verdict::Refused { wait: 1 });
+        let units = gcra.units(1_000);
+        assert_eq!(gcra.decide(0, 7, units), Verdict::Allowed { tat: 7 + 5 * SECOND });
+        assert_eq!(gcra.decide(8, 7, units), Verdict::Refused { wait: 1 });
     }
 
     /// The same limit told as a leaky bucket in exact integers: a level in nanoseconds of debt.
@@ -136,7 +142,7 @@ mod tests {
         fn take(&mut self, gcra: &Gcra, now: u64, cost: u32) -> bool {
             self.debt = self.debt.saturating_sub(u128::from(now - self.at));
             self.at = now;
-            let add = u128::from(u64::from(cost).min(gcra.burst)) * u128::from(gcra.emission);
+            let add = u128::from(cost.min(gcra.burst)) * u128::from(gcra.emission);
             if self.debt + add > u128::from(gcra.emission) * u128::from(gcra.burst) {
                 return false;
             }
@@ -159,17 +165,18 @@ mod tests {
             for (pause_ms, cost) in steps {
                 now += pause_ms * 1_000_000;
                 let expected = bucket.take(&gcra, now, cost);
-                match gcra.decide(tat, now, cost) {
+                let units = gcra.units(cost);
+                match gcra.decide(tat, now, units) {
                     Verdict::Allowed { tat: next } => {
                         prop_assert!(expected);
                         tat = next;
                     }
                     Verdict::Refused { wait } => {
                         prop_assert!(!expected && wait > 0);
-                        let later = gcra.decide(tat, now + wait, cost);
+                        let later = gcra.decide(tat, now + wait, units);
                         let allowed = matches!(later, Verdict::Allowed { .. });
                         prop_assert!(allowed, "the wait is enough");
-                        let sooner = gcra.decide(tat, now + wait - 1, cost);
+                        let sooner = gcra.decide(tat, now + wait - 1, units);
                         let refused = matches!(sooner, Verdict::Refused { .. });
                         prop_assert!(refused, "and not too long");
                     }

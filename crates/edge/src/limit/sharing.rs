@@ -4,13 +4,19 @@
 //! for Redis: what a key used up is told every [`ROUND_EVERY`], and what others used up comes back
 //! in the same answer. While Redis is gone each node goes on by its own count.
 //!
-//! **The bound.** `n` nodes together let through at most `n - 1` bursts more than one node would,
-//! however long it goes on, and of each burst only what a node admits between two rounds (50 ms and
-//! the time to Redis). What was let through too much is owed: the key waits until it is paid, so
-//! the rate over time is that of the limit. One node counts exactly as if there was no Redis.
+//! **The bound.** `n` nodes together let through at most `n - 1` times a burst and what is earned
+//! between two rounds more than one node would, however long it goes on, and of each burst only
+//! what a node admits between two rounds. What was let through too much is owed: the key waits
+//! until it is paid, so the rate over time is that of the limit. Two rounds are 50 ms and the time
+//! to Redis apart; where more than [`KEYS_PER_ROUND_MAX`] keys used something, those whose turn
+//! comes later wait for more rounds.
+//!
+//! One node counts exactly as if there was no Redis while its calls are answered or not made. Where
+//! Redis did one and the answer was lost, nobody can tell: what was told in it is told again, and
+//! counts once more, as if another node had used it, for each answer lost.
 //!
 //! A key's counter in Redis holds the units used by all, which tells whether anybody else used any,
-//! and until when they are paid, by Redis' own clock. It goes when nothing is owed any more.
+//! and until when they are paid, by Redis' own clock. It goes soon after nothing is owed any more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,15 +37,23 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Keys in one call: Redis does nothing else meanwhile.
 const KEYS_PER_CALL_MAX: usize = 256;
+/// Keys told in one round; the others keep what they used for the next ones, in turn. So a flood of
+/// addresses fills neither Redis nor the time between two rounds.
+const KEYS_PER_ROUND_MAX: usize = 4_096;
 /// Counters that are remembered, at most. Of one that is not, everything is taken for others'.
 const SEEN_MAX: usize = 1 << 20;
-/// A counter is remembered this much longer than anything is owed on it, in nanoseconds; Redis
-/// keeps it longer still, so that what is remembered is there.
+/// A counter is remembered this much longer than anything is owed on it, in nanoseconds.
 const SEEN_MARGIN: u64 = 10_000_000_000;
+/// And Redis keeps it so much longer, in milliseconds: by what an answer may take longer than it is
+/// remembered, so that a counter which is remembered is never a new one of the same name.
+const KEPT_MARGIN_MS: u64 = 15_000;
+/// By how much rounding to microseconds may make more of what is owed, in nanoseconds.
+const ROUNDED: u64 = 2_000;
 
 /// Adds to each counter and answers, for each, all units and what is owed. For each key: units, how
 /// long ago the first of them was used, what they cost, what the node's own count owes; times are
-/// in microseconds. A unit is paid behind what others used before it, and counts from its use.
+/// in microseconds. Last, how long a counter is kept once it is paid, in milliseconds. A unit is
+/// paid behind what others used before it, and counts from its use.
 const ADD: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -51,7 +65,7 @@ for i, key in ipairs(KEYS) do
   local paid = math.max(tonumber(had[2]) or 0, now - ARGV[at + 1]) + ARGV[at + 2]
   paid = math.max(paid, now + ARGV[at + 3])
   redis.call('HSET', key, 'units', string.format('%.0f', units), 'paid', string.format('%.0f', paid))
-  redis.call('PEXPIRE', key, math.max(math.ceil((paid - now) / 1000), 0) + 60000)
+  redis.call('PEXPIRE', key, math.max(math.ceil((paid - now) / 1000), 0) + ARGV[#ARGV])
   answer[i * 2 - 1] = units
   answer[i * 2] = math.max(paid - now, 0)
 end
@@ -116,11 +130,15 @@ pub(super) struct Total {
 pub(super) struct Known(HashMap<(u64, u64), Seen>);
 
 impl Limits {
-    pub(super) fn spent(&self, now: Nanos) -> Vec<Spent> {
+    /// What was used up since others were last told, of `keys_max` keys at most. The limits take
+    /// turns in being the first, and so do the parts of each.
+    pub(super) fn spent(&self, now: Nanos, keys_max: usize, turn: usize) -> Vec<Spent> {
         let mut spent = Vec::new();
-        for policy in &self.policies {
-            let state = &policy.state;
-            state.store.take_spent(|key, spending, tat| {
+        let many = self.policies.len().max(1);
+        let (later, earlier) = self.policies.split_at(turn % many);
+        for policy in earlier.iter().chain(later) {
+            let (state, left) = (&policy.state, keys_max - spent.len());
+            state.store.take_spent(left, turn / many, |key, spending, tat| {
                 let (state, owed) = (Arc::clone(state), tat.saturating_sub(now.0));
                 spent.push(Spent { state, key, spending, now: now.0, owed });
             });
@@ -152,11 +170,14 @@ impl Known {
     pub(super) fn hear(&mut self, spent: &Spent, total: Total, now: u64) {
         let name = (spent.state.shared_id, spent.key);
         let own = u64::from(spent.spending.units);
-        let before = self.0.get(&name).map(|seen| seen.units);
+        // One that was to be forgotten may be gone from Redis, too, and begun anew.
+        let before = self.0.get(&name).filter(|seen| seen.until > now).map(|seen| seen.units);
         // A counter that shrank is a new one: Redis lost the old.
         let others = match before.and_then(|before| total.units.checked_sub(before + own)) {
             Some(others) => Some(others),
             None if total.units == own => Some(0),
+            // What others used is paid.
+            None if total.owed <= spent.owed + ROUNDED => Some(0),
             None => None,
         };
         if others != Some(0) {
@@ -173,7 +194,7 @@ impl Known {
             shard.raise(spent.key, owed);
         }
         let until = now.saturating_add(total.owed).saturating_add(SEEN_MARGIN);
-        if before.is_some() || self.0.len() < SEEN_MAX {
+        if self.0.len() < SEEN_MAX || self.0.contains_key(&name) {
             self.0.insert(name, Seen { units: total.units, until });
         }
     }
@@ -195,6 +216,7 @@ pub(crate) struct Reconciler {
     known: Known,
     beaten: Option<Nanos>,
     apart: bool,
+    rounds: usize,
 }
 
 impl Reconciler {
@@ -208,6 +230,7 @@ impl Reconciler {
             known: Known::default(),
             beaten: None,
             apart: false,
+            rounds: 0,
         }
     }
 
@@ -234,10 +257,11 @@ impl Reconciler {
             self.known.forget(now.0);
             self.beaten = Some(now);
         }
-        let spent = limits.spent(now);
+        self.rounds = self.rounds.wrapping_add(1);
+        let spent = limits.spent(now, KEYS_PER_ROUND_MAX, self.rounds);
         for (told, call) in spent.chunks(KEYS_PER_CALL_MAX).enumerate() {
             if let Err(error) = self.call(call).await {
-                // Where the answer was lost it may be told twice, and then counts as others' once.
+                // Where only the answer was lost this is told twice: better than not at all.
                 spent[told * KEYS_PER_CALL_MAX..].iter().for_each(Spent::keep);
                 return Err(error);
             }
@@ -247,12 +271,13 @@ impl Reconciler {
 
     async fn call(&mut self, call: &[Spent]) -> Result<(), RedisError> {
         let mut keys = Vec::with_capacity(call.len());
-        let mut arguments = Vec::with_capacity(call.len() * 4);
+        let mut arguments = Vec::with_capacity(call.len() * 4 + 1);
         for spent in call {
             let (limit, key) = (spent.state.shared_id, spent.key);
             keys.push(format!("plimsoll:{{limits}}:{}:{limit:016x}:{key:016x}", self.namespace));
             arguments.extend(spent.told().map(|figure| figure.to_string()));
         }
+        arguments.push(KEPT_MARGIN_MS.to_string());
         let answer = self.redis.run(&self.add, &keys, &arguments).await?;
         let now = self.clock.now().0;
         for (spent, total) in call.iter().zip(answer.chunks_exact(2)) {

@@ -109,15 +109,28 @@ impl Store {
         totals
     }
 
-    /// Takes what was used up since the last time, with the key and until when it owes.
-    pub(super) fn take_spent(&self, mut each: impl FnMut(u64, Spending, u64)) {
-        for shard in &self.shards {
-            let mut shard = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(spent) = shard.spent.take_if(|spent| !spent.is_empty()) else { continue };
-            for (key, spending) in &spent {
-                each(*key, *spending, shard.tat(*key).unwrap_or(0));
+    /// Takes what was used up since the last time, of `keys_max` keys at most, with the key and
+    /// until when it owes. Where that is not all, who is first is a matter of `turn`.
+    pub(super) fn take_spent(
+        &self,
+        keys_max: usize,
+        turn: usize,
+        mut each: impl FnMut(u64, Spending, u64),
+    ) {
+        let mut left = keys_max;
+        let (later, earlier) = self.shards.split_at(turn % self.shards.len());
+        for shard in earlier.iter().chain(later) {
+            if left == 0 {
+                return;
             }
-            shard.spent = Some(Keyed::default());
+            let mut shard = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(mut spent) = shard.spent.take_if(|spent| !spent.is_empty()) else { continue };
+            for (key, spending) in spent.extract_if(|_, _| true).take(left) {
+                each(key, spending, shard.tat(key).unwrap_or(0));
+                left -= 1;
+            }
+            // An empty one gives its memory back.
+            shard.spent = Some(if spent.is_empty() { Keyed::default() } else { spent });
         }
     }
 
@@ -159,15 +172,11 @@ impl Shard {
         }
     }
 
-    /// Makes a key owe at least what stands unpaid until `tat`; true when it did not before. A key
-    /// that was forgotten meanwhile stays so.
-    pub(super) fn raise(&mut self, key: u64, tat: u64) -> bool {
-        match self.tats.get_mut(&key) {
-            Some(own) if *own < tat => {
-                *own = tat;
-                true
-            }
-            _ => false,
+    /// Makes a key owe at least what stands unpaid until `tat`. A key that was forgotten meanwhile
+    /// stays so.
+    pub(super) fn raise(&mut self, key: u64, tat: u64) {
+        if let Some(own) = self.tats.get_mut(&key) {
+            *own = tat.max(*own);
         }
     }
 

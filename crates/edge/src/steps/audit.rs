@@ -2,8 +2,8 @@
 //! ended, never a body.
 //!
 //! The entry is durable in the spool before the client has its answer, so that what somebody was
-//! told has happened is written down. It is made for every call that was sent to the service, and
-//! for those that a verified caller was refused: what strangers are refused would only fill it.
+//! told has happened is written down. It is made for every call that was to be sent to the service,
+//! and for those that a verified caller was refused: what strangers are refused would only fill it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,13 +74,14 @@ pub(crate) async fn write(
     let (Some(audit), Some(sink)) = (exchange.audit.take(), &context.core.audit) else {
         return outcome;
     };
-    let sent = exchange.upstream_sent.is_some();
-    if exchange.verified.is_none() && !sent {
+    let (tried, reached) = (exchange.upstream_sent.is_some(), exchange.upstream_reached);
+    if exchange.verified.is_none() && !tried {
         return outcome;
     }
     let (status, ended) = match &outcome {
         Ok(passed) => (passed.status(), of_status(passed.status())),
-        Err(problem) if sent => (problem.code().status(), Outcome::Unknown),
+        Err(problem) if reached => (problem.code().status(), Outcome::Unknown),
+        Err(problem) if tried => (problem.code().status(), Outcome::Failed),
         Err(problem) => (problem.code().status(), Outcome::Refused),
     };
     let stored = match sink.spool.submit(&record(sink, exchange, status.as_u16(), ended)) {
@@ -94,7 +95,8 @@ pub(crate) async fn write(
         Audit::Pass => outcome,
         // The service has done it, perhaps: nobody is told that it is done without an entry.
         Audit::Refuse => {
-            let when = if sent { AuditRefusal::AfterSending } else { AuditRefusal::BeforeSending };
+            let when =
+                if reached { AuditRefusal::AfterSending } else { AuditRefusal::BeforeSending };
             context.core.shard.count(Counter::AuditRefused(when));
             Err(unavailable())
         }
@@ -104,7 +106,7 @@ pub(crate) async fn write(
 /// A call that was given up while the service had it, because its client went away: nobody can say
 /// how it ended, and nobody waits for the entry.
 pub(crate) fn left(exchange: &mut Exchange) {
-    if exchange.audit.take().is_none() || exchange.upstream_sent.is_none() {
+    if exchange.audit.take().is_none() || !exchange.upstream_reached {
         return;
     }
     let Some(sink) = &exchange.context.core.audit else { return };

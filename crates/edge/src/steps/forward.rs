@@ -108,7 +108,7 @@ pub(crate) async fn forward(
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     exchange.body = state;
-    let mut message = Message::new(head, body);
+    let mut message = Message::new(head, body, &mut exchange.upstream_reached);
     let sending = upstream::Sending {
         begun: now,
         deadline: exchange.deadline,
@@ -180,11 +180,13 @@ async fn switch(
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let core = &context.core;
-    let request = Message::new(head, InboundBody::Empty).request();
+    // It goes out only once there is a connection; `tunnel` says when.
+    let request = Message::new(head, InboundBody::Empty, &mut false).request();
     let Some(request) = request else { return Err(Problem::new(Code::BadFraming)) };
     let (release, timeouts) = (&service.release, service.timeouts);
     let upgrading = upstream::Upgrading { release, timeouts, service: &service.name };
-    match upstream::tunnel(context, &upgrading, client, request).await {
+    let reached = &mut exchange.upstream_reached;
+    match upstream::tunnel(context, &upgrading, client, request, reached).await {
         Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let upgrade = response.headers().get(header::UPGRADE).cloned();
             let headers = response.headers_mut();

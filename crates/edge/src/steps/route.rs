@@ -8,8 +8,12 @@ use http::{HeaderValue, Method, header};
 use plimsoll_http_kit::{Code, Problem};
 
 use crate::config::{Config, Service};
+use crate::cors;
 use crate::exchange::Exchange;
 use crate::router::{Match, Operation, PassthroughRoute};
+
+/// What can be done with a document or a path of our own.
+pub(crate) const READ_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +76,8 @@ pub(crate) fn find<'c>(
         other => match config.document(path) {
             Some((name, document)) => {
                 exchange.operation = Some(Arc::clone(name));
-                return document_route(&head.method, document);
+                only_read(config, exchange, head)?;
+                return Ok(Route::Document(document));
             }
             None => match own_route(config, exchange, head)? {
                 Some(route) => route,
@@ -86,10 +91,6 @@ pub(crate) fn find<'c>(
     Ok(route)
 }
 
-fn document_route<'c>(method: &Method, document: &'c Bytes) -> Result<Route<'c>, Problem> {
-    only_read(method).map(|()| Route::Document(document))
-}
-
 /// A path that a built-in service answers.
 fn own_route<'c>(
     config: &'c Config,
@@ -99,15 +100,16 @@ fn own_route<'c>(
     let Some(own) = &config.own else { return Ok(None) };
     let Some(path) = own.find(head.uri.path()) else { return Ok(None) };
     exchange.operation = Some(Arc::clone(&path.name));
-    only_read(&head.method).map(|()| Some(Route::Own(&own.service)))
+    only_read(config, exchange, head).map(|()| Some(Route::Own(&own.service)))
 }
 
-fn only_read(method: &Method) -> Result<(), Problem> {
-    if method == Method::GET || method == Method::HEAD {
+/// What the edge answers itself can be read, and a preflight asks whether it may be.
+fn only_read(config: &Config, exchange: &Exchange, head: &Parts) -> Result<(), Problem> {
+    let read = head.method == Method::GET || head.method == Method::HEAD;
+    if read || cors::is_preflight(config, exchange.origin.as_ref(), head) {
         return Ok(());
     }
-    let allow = HeaderValue::from_static("GET, HEAD");
-    Err(Problem::new(Code::MethodNotAllowed).with_header(header::ALLOW, allow))
+    Err(Problem::new(Code::MethodNotAllowed).with_header(header::ALLOW, READ_METHODS))
 }
 
 fn unnamed<'c>(
@@ -129,6 +131,13 @@ fn unnamed<'c>(
             let allow =
                 HeaderValue::from_str(&allow.to_string()).unwrap_or(HeaderValue::from_static(""));
             Err(Problem::new(Code::MethodNotAllowed).with_header(header::ALLOW, allow))
+        }
+        // It never carries the header of a version, so that it means all of them.
+        _ if cors::is_preflight(config, exchange.origin.as_ref(), head) => {
+            let service = config.router.service_at(head.uri.path());
+            let service = service.ok_or_else(|| Problem::new(Code::NotFound))?;
+            name_shape(config, exchange, head, service);
+            Ok(Route::Options { service })
         }
         _ => Err(Problem::new(Code::NotFound)),
     }

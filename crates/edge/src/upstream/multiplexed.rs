@@ -62,7 +62,7 @@ pub(super) async fn attempt(
         Ok(Err(mut failed)) => {
             let slot = endpoint.multiplexed(core);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            if message.take_back(failed.take_message()) {
+            if message.take_back_unsent(failed.take_message()) {
                 return Err(None);
             }
             Err(Some(UpstreamError::Answer(failed.into_error())))

@@ -48,14 +48,17 @@ pub(crate) struct Upgrading<'u> {
 
 /// Sends an upgrade request over a connection of its own and, on 101, joins both sides. A tunnel
 /// keeps its client's place among the open connections, so `connections_max` bounds tunnels, too.
+/// `reached` becomes true before anything of the request goes out.
 pub(crate) async fn tunnel(
     context: &Arc<ConnContext>,
     upgrading: &Upgrading<'_>,
     client: OnUpgrade,
     request: Request<InboundBody>,
+    reached: &mut bool,
 ) -> Result<Response<Incoming>, UpstreamError> {
     let core = &context.core;
     let (endpoint, io) = upgrading.connect(core).await?;
+    *reached = true;
     let begun = core.clock.now();
     let answered = upgrade(context, upgrading.timeouts, io, request, client).await;
     let ejected = match &answered {

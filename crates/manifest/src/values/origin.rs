@@ -1,6 +1,7 @@
 //! The origin of a web page.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::{ValueError, shown, text_value};
@@ -42,17 +43,14 @@ impl FromStr for WebOrigin {
         if text.len() > ORIGIN_BYTES_MAX {
             return Err(refuse("is too long"));
         }
-        let mended = mended(text);
-        let Some((scheme, authority)) = mended.split_once("://") else {
+        let lower = text.to_ascii_lowercase();
+        let Some((scheme, authority)) = lower.trim_end_matches('/').split_once("://") else {
             return Err(refuse("has no scheme"));
         };
-        let (host, port) = split_port(authority);
         let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_lowercase())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-        let port_ok = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-        if !scheme_ok || !is_host(host) || !port_ok {
-            return Err(refuse("is no origin"));
-        }
+        let mended = as_sent(scheme, authority).filter(|_| scheme_ok);
+        let Some(mended) = mended else { return Err(refuse("is no origin")) };
         if mended != text {
             let wrong = refuse("is not written as browsers send it, and would never match");
             return Err(wrong.suggest(mended));
@@ -61,14 +59,23 @@ impl FromStr for WebOrigin {
     }
 }
 
-/// In lower case, without a path's slash and without the port that browsers leave out.
-fn mended(text: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let lower = lower.trim_end_matches('/');
-    let cut = |scheme: &str, port: &str| {
-        lower.strip_suffix(port).filter(|_| lower.starts_with(scheme)).map(str::to_owned)
+/// The origin as browsers write it, from what its parts mean: without the port that belongs to the
+/// scheme, other ports as plain numbers, addresses in their one short form (URL standard, "host
+/// serializing"). `None` where a part means nothing.
+fn as_sent(scheme: &str, authority: &str) -> Option<String> {
+    let (host, port) = split_port(authority);
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => format!("[{}]", serialised(address.parse().ok()?)),
+        None => Some(host).filter(|host| is_name(host))?.to_owned(),
     };
-    cut("https://", ":443").or_else(|| cut("http://", ":80")).unwrap_or_else(|| lower.to_owned())
+    let port = match port {
+        Some(port) => Some(port.parse::<u16>().ok().filter(|port| *port > 0)?),
+        None => None,
+    };
+    Some(match (scheme, port) {
+        (_, None) | ("https", Some(443)) | ("http", Some(80)) => format!("{scheme}://{host}"),
+        (_, Some(port)) => format!("{scheme}://{host}:{port}"),
+    })
 }
 
 /// A port stands behind the last colon, but for colons inside the brackets of an IPv6 address.
@@ -79,11 +86,26 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn is_host(host: &str) -> bool {
-    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        return address.parse::<std::net::Ipv6Addr>().is_ok();
+/// Browsers write an embedded IPv4 address in hexadecimal like the rest, the standard library with
+/// dots.
+fn serialised(address: Ipv6Addr) -> String {
+    let short = address.to_string();
+    if !short.contains('.') {
+        return short;
     }
-    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    let [.., high, low] = address.segments();
+    let start = &short[..short.rfind(':').map_or(0, |colon| colon + 1)];
+    format!("{start}{high:x}:{low:x}")
+}
+
+/// What ends in a number is an IPv4 address, of which browsers know other spellings, too; they send
+/// the one with four numbers.
+fn is_name(host: &str) -> bool {
+    let numeric =
+        host.rsplit('.').next().is_some_and(|end| end.bytes().all(|b| b.is_ascii_digit()));
+    !host.is_empty()
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        && (!numeric || host.parse::<Ipv4Addr>().is_ok())
 }
 
 impl fmt::Display for WebOrigin {
@@ -110,6 +132,7 @@ mod tests {
             "http://localhost:5173",
             "capacitor://localhost",
             "http://[::1]:8080",
+            "http://127.0.0.1:8080",
             "https://xn--bcher-kva.example:8443",
         ] {
             assert_eq!(good.parse::<WebOrigin>().unwrap().as_str(), good);
@@ -119,6 +142,13 @@ mod tests {
             ("https://app.example/", "https://app.example"),
             ("https://app.example:443", "https://app.example"),
             ("http://app.example:80", "http://app.example"),
+            ("https://a:08443", "https://a:8443"),
+            ("https://a:+8443", "https://a:8443"),
+            ("https://a:0443", "https://a"),
+            ("http://[0:0:0:0:0:0:0:1]:1", "http://[::1]:1"),
+            ("http://[2001:DB8::0001]", "http://[2001:db8::1]"),
+            ("http://[::1]:080", "http://[::1]"),
+            ("http://[::ffff:127.0.0.1]:9", "http://[::ffff:7f00:1]:9"),
         ] {
             let error = given.parse::<WebOrigin>().unwrap_err();
             assert_eq!(error.suggestion.as_deref(), Some(suggested), "{given}");
@@ -138,6 +168,9 @@ mod tests {
             "://a",
             "https://[::1",
             "https://a?b",
+            "https://a:",
+            "http://127.1",
+            "http://127.0.0.01:80",
         ] {
             assert!(bad.parse::<WebOrigin>().is_err(), "{bad}");
         }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cli::{Check, Output};
 use crate::exit::Failure;
-use crate::setup::{Setup, Source, lines};
+use crate::setup::{Setup, Source, failure};
 
 pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let source = Source::File(arguments.manifest.clone());
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
             });
             writeln!(out, "{answer:#}").map_err(Failure::failed)
         }
-        (Err(faults), Output::Text) => Err(Failure::Faults(lines(&faults))),
+        (Err(faults), Output::Text) => Err(failure(&faults)),
         (Err(faults), Output::Json) => {
             let answer = json!({ "faults": faults });
             writeln!(out, "{answer:#}").map_err(Failure::failed)?;

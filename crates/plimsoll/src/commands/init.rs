@@ -18,13 +18,13 @@ pub(crate) fn run(arguments: &Init) -> Result<(), Failure> {
     let bytes = std::fs::read(&arguments.openapi)
         .map_err(|error| Failure::Failed(format!("cannot read {shown}: {error}")))?;
     let document = contracts::parse_document(&bytes).map_err(|faults| {
-        Failure::Faults(faults.iter().map(|fault| format!("{shown}: {fault}")).collect())
+        Failure::faults(faults.iter().map(|fault| format!("{shown}: {fault}")).collect())
     })?;
     let upstream = match &arguments.upstream {
         Some(url) => {
             let known: OriginUrl = url
                 .parse()
-                .map_err(|error| Failure::Faults(vec![format!("--upstream: {error}")]))?;
+                .map_err(|error| Failure::faults(vec![format!("--upstream: {error}")]))?;
             known.to_string()
         }
         None => server_of(&document).unwrap_or_else(|| UPSTREAM_DEFAULT.to_owned()),

@@ -17,13 +17,14 @@ use plimsoll_telemetry::{
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::Interval;
 
 use crate::cli::{Role, Up};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::exit::Failure;
 use crate::memory::{Memory, MemoryOptions};
 use crate::node::{Facts, Node, development_exposed};
-use crate::setup::{Setup, Source, lines};
+use crate::setup::{Setup, Source, failure, lines};
 use crate::telemetry::Telemetry;
 use crate::watch::{LOOK_EVERY, Watched};
 use crate::{banner, inherited};
@@ -47,9 +48,8 @@ pub(crate) fn run(arguments: &Up) -> Result<(), Failure> {
         arguments.openapi.as_deref(),
     )?;
     let data_dir = DataDir::open(arguments.data_dir.as_deref())?;
-    let setup = source
-        .load(data_dir.path(), &overrides(arguments))
-        .map_err(|faults| Failure::Faults(lines(&faults)))?;
+    let setup =
+        source.load(data_dir.path(), &overrides(arguments)).map_err(|faults| failure(&faults))?;
     let sockets = inherited::sockets().map_err(Failure::Unavailable)?;
     let lock = if sockets.is_empty() {
         Some(data_dir.lock_soon(&SystemClock::new())?)
@@ -103,7 +103,7 @@ impl Started {
         let (listeners, ops) = listen(manifest, cores, sockets)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.address).collect();
         if let Some(fault) = development_exposed(manifest, &addresses) {
-            return Err(Failure::Faults(vec![fault]));
+            return Err(Failure::faults(vec![fault]));
         }
         let metrics = Metrics::new(MetricsOptions {
             cores,
@@ -136,7 +136,7 @@ impl Started {
             limits_shared,
             control: Handle::current(),
         });
-        let edge = Arc::new(edge.map_err(|error| Failure::Faults(vec![error.to_string()]))?);
+        let edge = Arc::new(edge.map_err(|error| Failure::faults(vec![error.to_string()]))?);
         memory.lead(&edge);
         let ops_address = ops.local_addr().map_err(Failure::failed)?;
         let facts = Facts {
@@ -307,6 +307,32 @@ fn lock_if_free(lock: &mut Option<DataDirLock>, node: &Node) {
     }
 }
 
+/// What goes on whatever is waited for: signals to stop are obeyed, and figures move on.
+struct Beside<'a> {
+    node: &'a Node,
+    clock: &'a SharedClock,
+    terminate: &'a mut Signal,
+    interrupt: &'a mut Signal,
+    lock: &'a mut Option<DataDirLock>,
+    tick: Interval,
+}
+
+impl Beside<'_> {
+    /// How the process was asked to stop. May be given up and awaited anew.
+    async fn until_stopped(&mut self) -> Stop {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Stop::Patiently,
+                _ = self.interrupt.recv() => return Stop::Promptly,
+                _ = self.tick.tick() => {
+                    self.node.tick(self.clock.now());
+                    lock_if_free(self.lock, self.node);
+                }
+            }
+        }
+    }
+}
+
 async fn run_until_stopped(
     node: &Node,
     clock: &SharedClock,
@@ -316,22 +342,18 @@ async fn run_until_stopped(
     setup: Setup,
     lock: &mut Option<DataDirLock>,
 ) -> Stop {
+    let Signals { hangup, terminate, interrupt } = signals;
+    let tick = tokio::time::interval(TICK);
+    let mut beside = Beside { node, clock, terminate, interrupt, lock, tick };
     let mut watched = Watched::new(setup.files, setup.read_since_unix_ms);
     // Why the last change was refused. It may be mended by a file that nobody watches yet, such as
     // a contract that was missing, so it is tried again at each look.
     let mut refused: Option<Vec<String>> = None;
-    let mut tick = tokio::time::interval(TICK);
     let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
         let asked = tokio::select! {
-            _ = signals.terminate.recv() => return Stop::Patiently,
-            _ = signals.interrupt.recv() => return Stop::Promptly,
-            _ = signals.hangup.recv() => true,
-            _ = tick.tick() => {
-                node.tick(clock.now());
-                lock_if_free(lock, node);
-                continue;
-            }
+            stop = beside.until_stopped() => return stop,
+            _ = hangup.recv() => true,
             _ = look.tick() => {
                 if !watched.changed() && refused.is_none() {
                     continue;
@@ -343,7 +365,11 @@ async fn run_until_stopped(
             Ok(fresh) => {
                 watched = Watched::new(fresh.files, fresh.read_since_unix_ms);
                 refused = None;
-                node.reload(&fresh.input).await;
+                // It may wait for the keys of a new issuer, and is given up where that is too long.
+                tokio::select! {
+                    stop = beside.until_stopped() => return stop,
+                    () = node.reload(&fresh.input) => {}
+                }
             }
             Err(faults) => {
                 let faults = lines(&faults);

@@ -136,6 +136,51 @@ fn check_lists_every_fault_with_line_and_key_and_a_suggestion() {
     assert!(faults.iter().all(|f| f["line"].is_u64() && f["key"].is_string()), "{document}");
 }
 
+/// The first lines say what is wrong; a hundred more would push them off the screen.
+#[test]
+fn check_shows_the_first_faults_of_what_is_no_manifest_and_counts_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = "<p>This is a page, and no manifest at all.</p>\n".repeat(60);
+    std::fs::write(folder.path().join("plimsoll.toml"), page).unwrap();
+    let checked = plimsoll(folder.path(), &["check"]);
+    assert_eq!(checked.status.code(), Some(3));
+    let said = stderr(&checked);
+    let shown = said.lines().filter(|line| line.contains("plimsoll.toml:")).count();
+    assert_eq!(shown, 10, "{said}");
+    let json = plimsoll(folder.path(), &["check", "--output", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let all = document["faults"].as_array().unwrap().len();
+    assert!(all > 10, "JSON has them all: {all}");
+    assert!(said.contains(&format!("and {} more", all - 10)), "{said}");
+    assert!(said.contains(&format!("{all} faults")), "{said}");
+}
+
+#[test]
+fn check_names_the_api_key_field_that_is_one_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let schemes: Vec<String> = (10..25)
+        .map(|n| {
+            format!(
+                "\"k{n}\": {{ \"type\": \"apiKey\", \"in\": \"header\", \"name\": \"Key-{n}\" }},"
+            )
+        })
+        .collect();
+    let with = format!("\"securitySchemes\": {{ {}", schemes.join(" "));
+    let contract = CONTRACT.replace("\"securitySchemes\": {", &with);
+    std::fs::write(folder.path().join("openapi.json"), contract).unwrap();
+    let manifest = "[[service]]\nname = \"shop\"\ncontract = \"openapi.json\"\n\
+                    urls = [\"http://127.0.0.1:9\"]\n";
+    std::fs::write(folder.path().join("plimsoll.toml"), manifest).unwrap();
+    let checked = plimsoll(folder.path(), &["check"]);
+    assert_eq!(checked.status.code(), Some(3), "{}", stdout(&checked));
+    let said = stderr(&checked);
+    // Two are known by custom, so the fifteenth of a contract is the seventeenth.
+    assert!(said.contains("`key-24`") && said.contains("16"), "{said}");
+    let upped = plimsoll(folder.path(), &["up", "--data-dir", "data"]);
+    assert_eq!(upped.status.code(), Some(3), "{}", stderr(&upped));
+    assert!(stderr(&upped).contains("`key-24`"), "{}", stderr(&upped));
+}
+
 #[test]
 fn the_development_issuer_works_on_loopback_and_is_refused_elsewhere() {
     let scene = Scene::start(|origin| {

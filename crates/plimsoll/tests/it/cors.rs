@@ -3,7 +3,7 @@
 use plimsoll_testkit::RawResponse;
 
 use crate::bodies::tools::{HandOrigin, read_head};
-use crate::scene::{Scene, open_manifest, problem};
+use crate::scene::{CONTRACT, Scene, open_manifest, problem, shop_manifest};
 
 const APP: &str = "https://app.example";
 
@@ -142,4 +142,45 @@ fn what_a_service_says_of_it_is_replaced_where_the_edge_says_it() {
     let answer = preflight(&without, "/x", APP, "PATCH");
     assert_eq!(answer.status, 200, "it went to the service");
     says(&answer, "access-control-allow-origin", Some("https://evil.test"));
+}
+
+/// A browser never sends the header that names a version with a preflight, because it asks first
+/// whether it may.
+#[test]
+fn a_preflight_finds_the_path_of_a_version_that_it_cannot_name() {
+    let version = "[service.version]\nheader = \"Api-Version\"\nvalue = \"2\"\n[[auth.issuer]]";
+    let manifest = |url: &str, unknown: &str| {
+        let versioned = shop_manifest(url, CORS).replacen("[[auth.issuer]]", version, 1);
+        versioned.replacen("name = \"shop\"\n", &format!("name = \"shop\"\n{unknown}"), 1)
+    };
+    let scene = Scene::start(|url| manifest(url, ""));
+    let answer = preflight(&scene, "/orders", APP, "POST");
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    says(&answer, "access-control-allow-origin", Some(APP));
+    says(&answer, "access-control-allow-methods", Some("POST, OPTIONS"));
+    problem(&preflight(&scene, "/orders", "https://evil.test", "POST"), 403, "PLM-EDGE-0014");
+    problem(&preflight(&scene, "/nowhere", APP, "GET"), 404, "PLM-EDGE-0101");
+    problem(&scene.ask("OPTIONS", "/orders", &[]), 404, "PLM-EDGE-0101");
+    problem(&scene.ask("GET", "/feed", &[("origin", APP)]), 404, "PLM-EDGE-0101");
+    assert_eq!(scene.ask("GET", "/feed", &[("api-version", "2")]).status, 200);
+
+    let open = Scene::start(|url| manifest(url, "unknown_paths = \"pass\"\n"));
+    let answer = preflight(&open, "/nowhere", APP, "PATCH");
+    assert_eq!(answer.status, 204);
+    says(&answer, "access-control-allow-methods", Some("PATCH"));
+}
+
+/// What the edge answers itself may be read from another page, too.
+#[test]
+fn a_preflight_of_an_own_path_allows_what_can_be_done_there() {
+    let scene = Scene::shop(&format!("{CORS}[status]\npublic = true\n"));
+    for path in ["/openapi.json", "/openapi/shop.json", "/status.json"] {
+        let answer = preflight(&scene, path, APP, "GET");
+        assert_eq!((answer.status, answer.body.len()), (204, 0), "{path}");
+        says(&answer, "access-control-allow-origin", Some(APP));
+        says(&answer, "access-control-allow-methods", Some("GET, HEAD"));
+        problem(&preflight(&scene, path, "https://evil.test", "GET"), 403, "PLM-EDGE-0014");
+        problem(&scene.ask("OPTIONS", path, &[]), 405, "PLM-EDGE-0102");
+    }
+    assert!(!CONTRACT.contains("status.json"), "the path is ours");
 }

@@ -273,6 +273,36 @@ fn an_audited_call_is_written_down_with_who_what_and_how_it_ended() {
     assert_eq!(page["entries"].as_array().unwrap().len(), 4, "{page}");
 }
 
+/// A call that never reached the service is not one of which nobody can say how it ended.
+#[test]
+fn an_audited_call_that_could_not_be_sent_has_failed() {
+    let mut scene = Scene::shop("");
+    let data_dir = tempfile::tempdir().unwrap();
+    let closed = plimsoll_testkit::free_addr().unwrap();
+    let url = scene.origin.url();
+    scene.edge = restarted(&scene, data_dir.path(), &[], AUDITED);
+    let elsewhere = shop_manifest(&format!("http://{closed}"), AUDITED);
+    scene.edge.write_manifest(&elsewhere).unwrap();
+    scene.edge.reload().unwrap();
+    let bearer = scene.bearer("orders:write");
+    let order =
+        || scene.ask("POST", "/orders", &[("authorization", &bearer), ("content-length", "0")]);
+    let refused = soon(|| Some(order()).filter(|answer| answer.status != 200));
+    problem(&refused, 502, "PLM-EDGE-0401");
+    scene.edge.write_manifest(&shop_manifest(&url, AUDITED)).unwrap();
+    scene.edge.reload().unwrap();
+    let cut = [("authorization", bearer.as_str()), ("content-length", "0"), ("x-script", "reset")];
+    soon(|| (order().status == 200).then_some(()));
+    assert_eq!(scene.ask("POST", "/orders", &cut).status, 502);
+    let outcomes = soon(|| {
+        let entries = entries(data_dir.path(), "audit.operation");
+        let of = |outcome: &str| entries.iter().filter(|e| e["outcome"] == outcome).count();
+        (of("unknown") > 0).then(|| (of("failed"), of("unknown")))
+    });
+    // It may have been tried again until the reload was in force.
+    assert!(outcomes.0 > 0 && outcomes.1 == 1, "one was broken off by the service: {outcomes:?}");
+}
+
 #[test]
 fn no_answered_audited_call_is_missing_after_kill_dash_nine() {
     let mut scene = Scene::shop(AUDITED);

@@ -163,6 +163,30 @@ fn the_keys_of_a_new_issuer_are_fetched_before_it_is_in_force() {
     assert!(watch.elapsed() < SLOW / 2, "{:?}", watch.elapsed());
 }
 
+/// The wait for a new issuer's keys keeps nobody from stopping the process.
+#[test]
+fn a_signal_to_stop_does_not_wait_for_a_reload() {
+    let issuer = HandOrigin::start(|mut stream| {
+        read_head(&mut stream);
+        std::thread::sleep(Duration::from_secs(10));
+    });
+    let mut scene = Scene::shop("");
+    let more = format!(
+        "[[auth.issuer]]\nissuer = \"https://other.test\"\naudience = [\"{AUDIENCE}\"]\n\
+         jwks_url = \"{}/keys\"\nallow_private = true\n",
+        issuer.url()
+    );
+    scene.edge.write_manifest(&shop_manifest(&scene.origin.url(), &more)).unwrap();
+    scene.edge.reload().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let watch = Stopwatch::start();
+    scene.edge.signal(rustix::process::Signal::INT).unwrap();
+    eventually("it drains", Duration::from_secs(3), || scene.edge.stderr().contains("draining;"));
+    assert!(watch.elapsed() < Duration::from_secs(1), "{:?}", watch.elapsed());
+    let ended = scene.edge.wait(Duration::from_secs(10)).unwrap();
+    assert!(ended.is_some_and(|status| status.success()), "{}", scene.edge.stderr());
+}
+
 /// What was made when the process started is not called in force.
 #[test]
 fn keys_that_need_a_restart_are_named() {

@@ -1,11 +1,16 @@
 //! Who may connect as whom. The socket's folder keeps strangers out; behind it the kernel says who
 //! connects, so that a program of the server's own user, or of one who was let into the folder,
-//! does not become the owner of the ledger.
+//! does not become the owner of the ledger by merely connecting. More this cannot promise: these
+//! files and the data belong to the server's user, who can change them while it runs; checkpoints,
+//! which lie outside, then tell.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::cluster::binaries::clean_command;
 use crate::cluster::error::ClusterError;
@@ -77,16 +82,38 @@ fn asked_name() -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
+/// The folder belongs to the server's user and we may be root: whatever lies there already is
+/// neither followed nor written to. A new file takes its place.
 fn put(path: &Path, text: &str, run_as: &RunAs) -> Result<(), ClusterError> {
-    if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
+    if says(path, text) {
         return Ok(());
     }
-    let refused = |source| ClusterError::file(path, source);
+    let draft = path.with_extension("conf.new");
+    let refused = |source| ClusterError::file(&draft, source);
+    // Of a start that was cut short, or planted.
+    match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
+        _ => {}
+    }
     let mut options = std::fs::OpenOptions::new();
     let mut file =
-        options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(refused)?;
-    run_as.give(path)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(refused)
+        options.write(true).create_new(true).mode(0o600).open(&draft).map_err(refused)?;
+    run_as.give_open(&file).map_err(refused)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(refused)?;
+    std::fs::rename(&draft, path).map_err(|source| ClusterError::file(path, source))
+}
+
+/// Whether a file says just this already. What is no file of its own, such as a link or a pipe,
+/// says nothing.
+fn says(path: &Path, text: &str) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else {
+        return false;
+    };
+    let mut there = String::new();
+    file.metadata().is_ok_and(|found| found.is_file() && found.len() == text.len() as u64)
+        && file.take(text.len() as u64).read_to_string(&mut there).is_ok()
+        && there == text
 }
 
 #[cfg(test)]
@@ -99,6 +126,50 @@ mod tests {
         assert_eq!(name_of(passwd, 0), Some("root"));
         assert_eq!(name_of(passwd, 1_000), Some("ann"));
         assert_eq!(name_of(passwd, 7), None);
+    }
+
+    /// The folder belongs to the user that root stepped down to, who may leave there what it likes.
+    #[test]
+    fn what_lies_in_the_place_of_a_file_is_replaced_and_never_followed() {
+        use std::os::unix::fs::{MetadataExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let root = rustix::process::geteuid().is_root();
+        let run_as = match root {
+            true => RunAs::User { name: "nobody".to_owned(), uid: 65_534, gid: 65_534 },
+            false => RunAs::Ourselves { uid: rustix::process::geteuid().as_raw() },
+        };
+        let (target, file) = (folder.path().join("target"), folder.path().join("pg_hba.conf"));
+        for held in ["not yours", "the rules"] {
+            std::fs::write(&target, held).unwrap();
+            let before = std::fs::metadata(&target).unwrap();
+            for planted in [file.clone(), file.with_extension("conf.new")] {
+                std::fs::remove_file(&planted).ok();
+                symlink(&target, &planted).unwrap();
+            }
+            put(&file, "the rules", &run_as).unwrap();
+            let after = std::fs::metadata(&target).unwrap();
+            assert_eq!(std::fs::read_to_string(&target).unwrap(), held);
+            assert_eq!((after.uid(), after.mode()), (before.uid(), before.mode()));
+            let written = std::fs::symlink_metadata(&file).unwrap();
+            assert!(written.is_file(), "the rules stand there themselves");
+            assert_eq!((written.uid(), written.mode() & 0o777), (run_as.uid(), 0o600));
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), "the rules");
+            let left = std::fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(left, 2, "nothing is left beside it");
+            std::fs::remove_file(&file).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pg_hba.conf");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &file, kind, mode, 0).unwrap();
+        let run_as = RunAs::Ourselves { uid: rustix::process::geteuid().as_raw() };
+        put(&file, "the rules", &run_as).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "the rules");
     }
 
     #[test]

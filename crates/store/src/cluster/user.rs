@@ -78,6 +78,14 @@ impl RunAs {
         }
     }
 
+    /// Gives an open file to that user, whatever its name leads to meanwhile.
+    pub(crate) fn give_open(&self, file: &std::fs::File) -> io::Result<()> {
+        match self {
+            Self::Ourselves { .. } => Ok(()),
+            Self::User { uid, gid, .. } => std::os::unix::fs::fchown(file, Some(*uid), Some(*gid)),
+        }
+    }
+
     /// Lets that user's group pass through a folder that is ours alone so far, without letting it
     /// list or read anything there.
     pub(crate) fn let_pass(&self, folder: &Path) -> Result<(), ClusterError> {

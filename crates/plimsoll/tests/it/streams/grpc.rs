@@ -165,6 +165,65 @@ async fn a_service_that_was_restarted_is_found_again() {
     assert_eq!(origin.seen.requests().len(), 1);
 }
 
+/// A call that has no end of its own is broken off shortly before the drain deadline, and said to
+/// be: its client has half of what it asked for.
+#[tokio::test]
+async fn a_call_that_a_stop_breaks_off_is_counted_and_recorded_as_cut() {
+    let origin = RpcOrigin::start();
+    let calls = "[[passthrough]]\nprefix = \"/echo.Echo\"\nservice = \"rpc\"\nkinds = [\"grpc\"]\n";
+    let rpc = format!(
+        "[[service]]\nname = \"rpc\"\nunknown_paths = \"refuse\"\nurls = [\"{}\"]\n{calls}",
+        origin.url()
+    );
+    let mut scene = Scene::open("drain_deadline = \"4s\"\n", "", &rpc);
+    let mut client = Client::connect(scene.edge.addr()).await;
+    let (response, _stream) = client.open(call("Wait"), false).await.unwrap();
+    let mut body = response.await.unwrap().into_body();
+    // Keeps the process alive between the cut and the deadline, so that it can be asked.
+    let mut slow = scene.client();
+    slow.send("GET /x HTTP/1.1\r\nhost: a\r\nx-script: delay=3800\r\n\r\n").unwrap();
+    tokio::time::sleep(SECOND / 10).await;
+    scene.edge.signal(rustix::process::Signal::TERM).unwrap();
+    let cut = tokio::time::timeout(5 * SECOND, body.data()).await.expect("before the deadline");
+    assert!(matches!(cut, Some(Err(_))), "broken off: {cut:?}");
+    let counted = scene.edge.metric("plimsoll_drain_cut_requests_total").unwrap();
+    assert_eq!(counted, Some(1.0));
+    assert_eq!(slow.read_response().unwrap().status, 200);
+    let ended = scene.edge.wait(5 * SECOND).unwrap();
+    assert!(ended.is_some_and(|status| status.success()), "{}", scene.edge.stderr());
+    let log = scene.edge.stdout();
+    let line = log.lines().find(|line| line.contains("/echo.Echo/Wait")).expect("its line");
+    assert!(line.contains("\"status\":502"), "what broke off is no 200: {line}");
+}
+
+/// A service that never pauses must not outlast the moment: the client reads slowly, so that there
+/// is always a next piece.
+#[tokio::test]
+async fn a_stop_breaks_off_a_call_that_always_has_more_to_send() {
+    let origin = RpcOrigin::start();
+    let manifest = open_manifest(&origin.url(), "drain_deadline = \"3s\"\n", "", PASSTHROUGH);
+    let mut scene = Scene::start(|_| manifest);
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(16 * 1024);
+    let mut client = Client::with(scene.edge.addr(), &builder).await;
+    let (response, _stream) = client.open(call("Pour"), true).await.unwrap();
+    let mut body = response.await.unwrap().into_body();
+    scene.edge.signal(rustix::process::Signal::TERM).unwrap();
+    let broken = loop {
+        match tokio::time::timeout(5 * SECOND, body.data()).await.expect("it goes on") {
+            Some(Ok(piece)) => {
+                tokio::time::sleep(SECOND / 50).await;
+                body.flow_control().release_capacity(piece.len()).unwrap();
+            }
+            other => break other,
+        }
+    };
+    assert!(matches!(broken, Some(Err(_))), "{broken:?}");
+    let ended = scene.edge.wait(5 * SECOND).unwrap();
+    // Cut at the deadline itself it would count as a request that the process stopped under.
+    assert!(ended.is_some_and(|status| status.success()), "{}", scene.edge.stderr());
+}
+
 /// What is not gRPC under the same prefix, and gRPC where it is not declared, goes as HTTP/1.1.
 #[tokio::test]
 async fn only_declared_calls_go_over_http2() {

@@ -1,0 +1,118 @@
+//! The manifest's services as requests are sent to them. Connections and health of a URL that did
+//! not change are taken over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Uri};
+
+use super::{Config, ConfigError, ConfigInput, Environment};
+use crate::upstream::{
+    Ejection, Endpoint, PoolLimits, Release, TargetError, Timeouts, UpstreamTls,
+};
+
+/// A service as requests are sent to it.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: Arc<str>,
+    pub(crate) release: Release,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) total_timeout: Duration,
+    pub(crate) pool: PoolLimits,
+    pub(crate) ejection: Ejection,
+    /// What `ca_file` holds; with other trust a connection is another one.
+    pub(crate) private_ca: Option<Arc<[u8]>>,
+    /// What `Host` says where the client gave none.
+    pub(crate) authority: HeaderValue,
+    /// The version prefix that is taken off before the request is sent.
+    pub(crate) strip_prefix: Option<Arc<str>>,
+}
+
+/// Every service of the manifest, in its order.
+pub(super) fn services(
+    input: &ConfigInput,
+    environment: &Environment,
+    before: Option<&Config>,
+    tls: &UpstreamTls,
+) -> Result<Vec<Service>, ConfigError> {
+    input
+        .manifest
+        .services
+        .iter()
+        .map(|service| {
+            let name = service.name.to_string();
+            let release = service
+                .active_release()
+                .filter(|release| !release.urls.is_empty())
+                .ok_or_else(|| ConfigError::NoUrl(name.clone()))?;
+            let authority = private_authority(input, service)?;
+            let tls = &authority.as_ref().map_or_else(|| tls.clone(), UpstreamTls::trusting);
+            let limits = PoolLimits {
+                connections_max: usize::try_from(service.pool.connections_max)
+                    .unwrap_or(usize::MAX),
+                idle: service.timeouts.idle.0,
+            };
+            let ejection = Ejection {
+                consecutive_failures: service.ejection.consecutive_failures,
+                duration: service.ejection.duration.0,
+                duration_max: service.ejection.duration_max.0,
+            };
+            let endpoints = release
+                .urls
+                .iter()
+                .map(|url| {
+                    let given = url.to_string();
+                    let known = before
+                        .and_then(|b| {
+                            b.services
+                                .iter()
+                                .find(|s| *s.name == *name && s.private_ca == authority)
+                        })
+                        .and_then(|s| s.release.endpoints.iter().find(|e| e.is_at(&given)))
+                        .map(Arc::clone);
+                    if let Some(endpoint) = known {
+                        return Ok(endpoint);
+                    }
+                    let uri: Uri = given.parse().map_err(|_| TargetError::NoHost(given.clone()))?;
+                    let cores = environment.cores;
+                    Endpoint::new(&given, &uri, cores, limits, ejection, tls).map(Arc::new)
+                })
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|source| ConfigError::Target { service: name.clone(), source })?;
+            let prefix = service.version.as_ref().and_then(|version| version.prefix.as_ref());
+            Ok(Service {
+                name: service.name.shared(),
+                release: Release::new(release.id.shared(), endpoints),
+                timeouts: Timeouts {
+                    connect: service.timeouts.connect.0,
+                    first_byte: service.timeouts.first_byte.0,
+                },
+                total_timeout: service.timeouts.total.0,
+                pool: limits,
+                ejection,
+                private_ca: authority,
+                authority: release
+                    .urls
+                    .first()
+                    .and_then(|url| HeaderValue::from_str(url.authority()).ok())
+                    .unwrap_or(HeaderValue::from_static("localhost")),
+                strip_prefix: prefix
+                    .filter(|_| service.strip_prefix)
+                    .map(|prefix| prefix.as_str().into()),
+            })
+        })
+        .collect()
+}
+
+/// The certificates in `[service.tls] ca_file`.
+fn private_authority(
+    input: &ConfigInput,
+    service: &plimsoll_manifest::Service,
+) -> Result<Option<Arc<[u8]>>, ConfigError> {
+    let Some(file) = &service.tls.ca_file else { return Ok(None) };
+    let read = std::fs::read(input.base.join(file)).map_err(|error| ConfigError::Target {
+        service: service.name.to_string(),
+        source: TargetError::Authority(error.to_string()),
+    })?;
+    Ok(Some(read.into()))
+}

@@ -13,6 +13,7 @@ Exit codes:
   2  the command line is wrong
   3  the manifest or a contract has faults; each is listed with file, line and key
   4  a port or the data directory cannot be had
+  141  whoever read the output closed it before its end, as `| head` does
 
 Start here:
   plimsoll up --upstream http://127.0.0.1:3000

@@ -211,7 +211,7 @@ fn export(arguments: &Export) -> Result<(), Failure> {
     let Some(file) = &arguments.file else {
         let mut out = BufWriter::new(io::stdout().lock());
         ask_streaming(&directory, &path, |piece| out.write_all(piece))?;
-        return out.flush().map_err(Failure::failed);
+        return out.flush().map_err(Failure::unwritten);
     };
     // Never over another: an export is evidence.
     let opened = OpenOptions::new().write(true).create_new(true).open(file);

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use plimsoll_testkit::RawResponse;
@@ -124,6 +125,24 @@ fn a_replaced_key_is_said_until_its_checkpoints_are_moved_away() {
     let (refused, body) =
         scene.edge.ops_get("/api/v1/ledger/verify?checkpoints=%5B%22/etc%22%5D").unwrap();
     assert_eq!(refused, 400, "over the network nobody looks into folders: {body}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let mut scene = Scene::shop("");
+    let data_dir = tempfile::tempdir().unwrap();
+    let data_dir = data_dir.path();
+    scene.edge = restarted(&scene, data_dir, &[], "");
+    signed(data_dir);
+    for arguments in [&["export"][..], &["tail"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        command.arg("ledger").args(arguments).arg("--data-dir").arg(data_dir);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((&*text, output.status.code()), ("", Some(141)), "{arguments:?}");
+    }
 }
 
 fn without_postgres(scene: &Scene, data_dir: &Path, nothing: &Path, more: &str) -> Scene {

@@ -164,8 +164,11 @@ impl Checkpoints {
             self.file.sync_data()
         });
         if let Err(error) = written {
-            // Half a line must not stand before the next one.
-            self.file.set_len(self.bytes).map_err(CheckpointError::at(&self.path))?;
+            // Half a line must not stand before the next one. Where it cannot be taken back, only
+            // opening anew cuts it off.
+            let back = failpoint::hit("ledger.checkpoint_not_taken_back")
+                .and_then(|()| self.file.set_len(self.bytes));
+            back.map_err(CheckpointError::at(&self.path))?;
             return Err(CheckpointError::at(&self.path)(error));
         }
         self.bytes += text.len() as u64;

@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, LINK};
 use plimsoll_ledger::{
     Filter, Listed, PAGE_ENTRIES_MAX, Progress, Report, VerifyOptions, export as export_to,
     verify as verify_all,
@@ -26,7 +26,7 @@ use crate::api::acts::Act;
 use crate::api::{Operator, Rooms, failed, refused, rooms};
 use crate::csv;
 use crate::http::{Console, csv_answer, refusal};
-use crate::page::ledger::{document, refused as refused_page};
+use crate::page::ledger::{document, query, refused as refused_page};
 use crate::problem::{OpsCode, Problem};
 
 /// Entries on a page where nobody says otherwise.
@@ -148,14 +148,23 @@ pub(crate) async fn tail(
     Ok(as_json(&find(&console, &asked).await?))
 }
 
-/// `GET /ledger.csv`: the same as a table.
+/// `GET /ledger.csv`: the same as a table, as much of it as there may be at once. What is left out
+/// has a link (RFC 8288), as a table has no room for one.
 pub(crate) async fn table(
     State(console): State<Console>,
     asked: Given,
 ) -> Result<Response, Problem> {
-    let (asked, _) = read(asked)?;
+    let (mut asked, _) = read(asked)?;
+    asked.limit = asked.limit.or(Some(PAGE_ENTRIES_MAX));
     let found = find(&console, &asked).await?;
-    Ok(csv_answer("ledger.csv", csv::entries(&found.entries)))
+    let mut response = csv_answer("ledger.csv", csv::entries(&found.entries));
+    if let Some(next) = &found.next {
+        let link = format!("<{}>; rel=\"next\"", query("/ledger.csv", &asked, Some(next)));
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            response.headers_mut().insert(LINK, link);
+        }
+    }
+    Ok(response)
 }
 
 /// `GET /ledger`: the same for people, who get what went wrong as a page, too.
@@ -309,11 +318,10 @@ pub(crate) struct Range {
 }
 
 /// What is said of an export, before its first byte.
-fn exported(range: &Range, local: bool) -> Map<String, Value> {
+fn exported(range: &Range) -> Map<String, Value> {
     let mut detail = Map::new();
     detail.insert("from".into(), range.from.unwrap_or(1).into());
     detail.insert("to".into(), range.to.into());
-    detail.insert("by".into(), if local { "ops.sock" } else { "ops listener" }.into());
     detail
 }
 
@@ -321,7 +329,7 @@ fn exported(range: &Range, local: bool) -> Map<String, Value> {
 /// checks without a database. A break in the middle shows as a missing last line.
 pub(crate) async fn export(
     State(console): State<Console>,
-    operator: Option<Extension<Operator>>,
+    Extension(operator): Extension<Operator>,
     range: Result<Query<Range>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(range) = range.map_err(|error| refused(&error))?;
@@ -330,8 +338,8 @@ pub(crate) async fn export(
     let (written, taken) = sync_channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
     let positions = (range.from.unwrap_or(1), range.to.unwrap_or(u64::MAX));
     let mut act = Act::new("ledger.export", "ledger");
-    act.detail = exported(&range, operator.is_some());
-    act.append_alone(&rooms, operator.as_deref()).await?;
+    act.detail = exported(&range);
+    act.append_alone(&rooms, &operator).await?;
     let runtime = tokio::runtime::Handle::current();
     let write = move || {
         let mut out = Pieces { written: written.clone(), filled: Vec::new() };

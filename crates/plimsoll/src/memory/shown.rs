@@ -34,11 +34,12 @@ impl Memory {
         let verified = self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sealer = self.shared.sealer.get().map(|state| state.borrow().clone());
         let (sealed, checkpointed) = match &sealer {
-            Some(SealerState::Sealing { size, checkpoint_size }) => (*size, *checkpoint_size),
-            Some(SealerState::Diverged { size, .. } | SealerState::Unsigned { size, .. }) => {
-                (*size, 0)
-            }
-            _ => (0, 0),
+            Some(
+                SealerState::Sealing { size, checkpoint_size }
+                | SealerState::Diverged { size, checkpoint_size, .. },
+            ) => (*size, Some(*checkpoint_size)),
+            Some(SealerState::Unsigned { size, .. }) => (*size, None),
+            _ => (0, None),
         };
         MemoryRow {
             database_down: standing.database_down,

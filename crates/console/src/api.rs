@@ -38,6 +38,8 @@ pub struct Rooms {
     pub checkpoints: PathBuf,
     /// The key that signs them.
     pub checkpoint_key: PublicKey,
+    /// The keys that signed them before it.
+    pub trusted: Vec<PublicKey>,
     /// Where time comes from.
     pub clock: SharedClock,
 }
@@ -87,10 +89,10 @@ pub(crate) fn questions() -> Router<Console> {
 /// where the asker is known. A page of another site can make a browser send a GET elsewhere.
 pub(crate) fn acts() -> Router<Console> {
     Router::new()
+        .route("/api/v1/ledger/export", get(ledger::export))
         .route("/api/v1/revocations", post(revocations::revoke))
         .route("/api/v1/ledger/accept", post(acts::accept))
         .route("/api/v1/acts", post(acts::report))
-        .route("/api/v1/ledger/export", get(ledger::export))
 }
 
 /// The rooms, or why there are none.

@@ -16,6 +16,8 @@ use plimsoll_ledger::{
     Filter, Listed, PAGE_ENTRIES_MAX, Progress, Report, VerifyOptions, export as export_to,
     verify as verify_all,
 };
+use plimsoll_protection::PublicKey;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use time::PrimitiveDateTime;
@@ -225,6 +227,25 @@ async fn find(console: &Console, asked: &LedgerAsked) -> Result<Found, Problem> 
 pub(crate) struct VerifyAsked {
     /// Directories of further checkpoints: a JSON list of absolute paths.
     checkpoints: Option<String>,
+    /// Public keys that are believed, too: a JSON list, each in hexadecimal.
+    keys: Option<String>,
+}
+
+impl VerifyAsked {
+    fn options(&self, rooms: &Rooms) -> Result<VerifyOptions, Problem> {
+        fn list<T: DeserializeOwned>(given: Option<&str>) -> Result<Vec<T>, Problem> {
+            let list = given.map_or(Ok(Vec::new()), serde_json::from_str);
+            list.map_err(|error| refused(&error))
+        }
+        let mut further: Vec<PathBuf> = list(self.checkpoints.as_deref())?;
+        further.retain(|path| *path != rooms.checkpoints);
+        let mut trusted = rooms.trusted.clone();
+        for key in list::<String>(self.keys.as_deref())? {
+            trusted.push(PublicKey::from_hex(&key).map_err(|error| refused(&error))?);
+        }
+        let (checkpoints, key) = (rooms.checkpoints.clone(), rooms.checkpoint_key.clone());
+        Ok(VerifyOptions { checkpoints, key, further, trusted })
+    }
 }
 
 /// Lines of JSON: `{"progress": {...}}` while it goes on, at last `{"report": {...}}` or
@@ -236,19 +257,16 @@ pub(crate) async fn verify(
 ) -> Result<Response, Problem> {
     let Query(asked) = given.map_err(|error| refused(&error))?;
     let rooms = rooms(&console)?.clone();
-    let mut checkpoints = vec![rooms.checkpoints.clone()];
-    if let Some(more) = asked.checkpoints {
-        // What lies in whose folders is nobody's business but the local operator's.
-        if operator.is_none() {
-            let says = "`checkpoints` is taken over ops.sock only: use `plimsoll ledger verify`.";
-            return Err(Problem::new(OpsCode::BadQuery, says));
-        }
-        let more: Vec<PathBuf> = serde_json::from_str(&more).map_err(|error| refused(&error))?;
-        checkpoints.extend(more.into_iter().filter(|path| *path != rooms.checkpoints));
+    // What lies in whose folders, and who is believed, is for the local operator to say.
+    if operator.is_none() && (asked.checkpoints.is_some() || asked.keys.is_some()) {
+        let says = "`checkpoints` and `keys` are taken over ops.sock only: use `plimsoll ledger \
+                    verify`.";
+        return Err(Problem::new(OpsCode::BadQuery, says));
     }
+    let options = asked.options(&rooms)?;
     let (lines, body) = mpsc::channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
     let task = async move {
-        let last = match verified(&rooms, checkpoints, &lines).await {
+        let last = match verified(&rooms, options, &lines).await {
             Ok(report) => {
                 let mut report = report_json(&report);
                 report["public_key"] = rooms.checkpoint_key.to_hex().into();
@@ -266,10 +284,9 @@ pub(crate) async fn verify(
 
 async fn verified(
     rooms: &Rooms,
-    checkpoints: Vec<PathBuf>,
+    options: VerifyOptions,
     lines: &mpsc::Sender<io::Result<Bytes>>,
 ) -> Result<Report, String> {
-    let options = VerifyOptions { checkpoints, trusted: vec![rooms.checkpoint_key.clone()] };
     let mut connection = rooms.pool().acquire().await.map_err(|error| error.to_string())?;
     let mut told = 0;
     let progress = |progress: Progress| {

@@ -70,6 +70,7 @@ async fn kept(nodes: &[&str]) -> Kept {
         sealer: sealer.door(),
         checkpoints,
         checkpoint_key: keyring.public_key().clone(),
+        trusted: Vec::new(),
         clock: SystemClock::shared(),
     };
     assert!(cell.set(rooms).is_ok());
@@ -242,6 +243,16 @@ async fn what_commands_did_is_taken_and_nothing_else() {
     })
     .await;
     assert_eq!(kept.acts().await.len(), 3);
+    kept.scene.stop().await;
+}
+
+#[tokio::test]
+async fn whom_to_believe_is_not_asked_over_the_network() {
+    let kept = kept(&[]).await;
+    for asked in ["keys=%5B%5D", "checkpoints=%5B%5D"] {
+        let answer = kept.scene.get(&format!("/api/v1/ledger/verify?{asked}")).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &"PLM-OPS-0003".into()));
+    }
     kept.scene.stop().await;
 }
 

@@ -145,18 +145,11 @@ async fn one_seals_another_waits_and_takes_over() {
     stop_second.send(true).unwrap();
     second.await.unwrap();
     // With the checkpoints of both nodes everything is signed; with ours alone the rest lies after.
-    let mut conn = place.db.runtime.acquire().await.unwrap();
-    let mut options = plimsoll_ledger::VerifyOptions {
-        checkpoints: vec![place.directory()],
-        trusted: place.trusted(),
-    };
-    let clock = place.shared_clock();
-    let ours = plimsoll_ledger::verify(&mut conn, &options, &clock, |_| {}).await.unwrap();
+    let ours = place.verify().await;
     assert!(ours.is_whole(), "{:?}", ours.faults);
     assert_eq!((ours.checkpoint_size, ours.after_checkpoint), (3, 3));
-    options.checkpoints.push(directory);
-    options.trusted.push(keys.public_key().clone());
-    let both = plimsoll_ledger::verify(&mut conn, &options, &clock, |_| {}).await.unwrap();
+    let theirs = [keys.public_key().clone()];
+    let both = place.verify_as(&place.keyring, &[directory], &theirs).await.unwrap();
     assert!(both.is_whole(), "{:?}", both.faults);
     assert_eq!((both.checkpoint_size, both.after_checkpoint), (6, 0));
 }
@@ -207,6 +200,9 @@ async fn a_backup_restored_into_another_cluster_is_taken_over() {
     let report = place.verify().await;
     assert!(report.is_whole(), "{:?}", report.faults);
     assert_eq!(report.unsealed, 0);
+    let mut conn = place.db.runtime.acquire().await.unwrap();
+    let waits = plimsoll_ledger::unsealed_for(&mut conn, &place.shared_clock()).await.unwrap();
+    assert_eq!(waits, None, "what was sealed in another cluster waits for nothing");
 }
 
 #[tokio::test]

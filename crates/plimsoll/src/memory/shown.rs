@@ -133,8 +133,10 @@ impl Shared {
         mut stop: watch::Receiver<bool>,
     ) {
         let options = VerifyOptions {
-            checkpoints: vec![checkpoints(&self.data_dir)],
-            trusted: vec![self.keyring.public_key().clone()],
+            checkpoints: checkpoints(&self.data_dir),
+            key: self.keyring.public_key().clone(),
+            further: Vec::new(),
+            trusted: self.former.clone(),
         };
         let mut wait = VERIFY_FIRST;
         while !stopped_within(&mut stop, wait).await {

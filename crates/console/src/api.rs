@@ -38,6 +38,8 @@ pub struct Rooms {
     pub checkpoints: PathBuf,
     /// The key that signs them.
     pub checkpoint_key: PublicKey,
+    /// The keys that signed them before it.
+    pub trusted: Vec<PublicKey>,
     /// Where time comes from.
     pub clock: SharedClock,
 }
@@ -57,9 +59,6 @@ pub type RoomsCell = Arc<OnceLock<Rooms>>;
 pub(crate) struct Operator(pub(crate) String);
 
 impl Operator {
-    /// Whoever asks over the network, where nobody signs in.
-    pub(crate) const NOBODY: Actor<'static> = Actor::Unnamed(ActorKind::Operator);
-
     pub(crate) fn actor(&self) -> Actor<'_> {
         Actor::Named(ActorKind::Operator, &self.0)
     }
@@ -84,12 +83,13 @@ pub(crate) fn questions() -> Router<Console> {
         .route("/ledger", get(ledger::show))
         .route("/ledger.csv", get(ledger::table))
         .route("/api/v1/ledger/verify", get(ledger::verify))
-        .route("/api/v1/ledger/export", get(ledger::export))
 }
 
-/// What changes something: on the local socket only, where the asker is known.
+/// What changes something, if only by the entry that says who asked: on the local socket only,
+/// where the asker is known. A page of another site can make a browser send a GET elsewhere.
 pub(crate) fn acts() -> Router<Console> {
     Router::new()
+        .route("/api/v1/ledger/export", get(ledger::export))
         .route("/api/v1/revocations", post(revocations::revoke))
         .route("/api/v1/ledger/accept", post(acts::accept))
         .route("/api/v1/acts", post(acts::report))

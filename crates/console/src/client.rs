@@ -32,8 +32,16 @@ pub enum AskError {
         source: io::Error,
     },
     /// It was refused.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{says}")]
+    Refused {
+        /// The status of the answer.
+        status: StatusCode,
+        /// What it says.
+        says: String,
+    },
+    /// The answer came, and whoever it was for does not take it.
+    #[error("the answer cannot be handed on: {0}")]
+    NotTaken(#[source] io::Error),
     /// The connection broke off.
     #[error("the running Plimsoll broke off: {0}")]
     Broken(String),
@@ -80,7 +88,7 @@ pub async fn ask_streaming(
     while let Some(frame) = answer.body_mut().frame().await {
         let frame = frame.map_err(|error| broken(&error))?;
         if let Some(piece) = frame.data_ref() {
-            take(piece).map_err(|error| broken(&error))?;
+            take(piece).map_err(AskError::NotTaken)?;
         }
     }
     Ok(())
@@ -144,8 +152,9 @@ async fn refusal(status: StatusCode, body: &mut Incoming) -> AskError {
     }
     let problem: Value = serde_json::from_slice(&text).unwrap_or_default();
     let said = |key: &str| problem.get(key).and_then(Value::as_str);
-    match (said("code"), said("detail")) {
-        (Some(code), Some(detail)) => AskError::Refused(format!("{detail} ({code})")),
-        _ => AskError::Refused(format!("the running Plimsoll answered {status}")),
-    }
+    let says = match (said("code"), said("detail")) {
+        (Some(code), Some(detail)) => format!("{detail} ({code})"),
+        _ => format!("the running Plimsoll answered {status}"),
+    };
+    AskError::Refused { status, says }
 }

@@ -58,8 +58,8 @@ pub struct MemoryRow {
 pub struct LedgerRow {
     /// Sealed entries.
     pub sealed: u64,
-    /// The size of the last signed checkpoint.
-    pub checkpointed: u64,
+    /// The size of the last checkpoint that this node signed, where it is known.
+    pub checkpointed: Option<u64>,
     /// What the sealer does, in words.
     pub sealer: String,
     /// Audited calls that wait for the database.

@@ -99,8 +99,10 @@ async fn main() -> Result<(), Failure> {
     let (worked, ()) = tokio::join!(work, sealer.run(stopped));
     worked?;
     let options = VerifyOptions {
-        checkpoints: vec![checkpoints_directory],
-        trusted: vec![keyring.public_key().clone()],
+        checkpoints: checkpoints_directory,
+        key: keyring.public_key().clone(),
+        further: Vec::new(),
+        trusted: Vec::new(),
     };
     let report = verify(&mut conn, &options, &clock, |_| {}).await?;
     say(&json!({

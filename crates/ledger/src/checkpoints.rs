@@ -23,6 +23,9 @@ pub const CHECKPOINT_FILES_MAX: usize = 16;
 const SUFFIX: &str = ".checkpoints";
 /// A reader never takes more of one file: twice what a writer leaves there.
 const READ_BYTES_MAX: u64 = 2 * CHECKPOINT_FILE_BYTES_MAX;
+/// Files that are looked at for former keys, at most, and bytes of one.
+const FORMER_KEYS_MAX: usize = 1_000;
+const KEY_BYTES_MAX: u64 = 1_024;
 
 /// Where checkpoints are written: `{data-dir}/ledger/checkpoints`.
 #[derive(Debug)]
@@ -164,8 +167,11 @@ impl Checkpoints {
             self.file.sync_data()
         });
         if let Err(error) = written {
-            // Half a line must not stand before the next one.
-            self.file.set_len(self.bytes).map_err(CheckpointError::at(&self.path))?;
+            // Half a line must not stand before the next one. Where it cannot be taken back, only
+            // opening anew cuts it off.
+            let back = failpoint::hit("ledger.checkpoint_not_taken_back")
+                .and_then(|()| self.file.set_len(self.bytes));
+            back.map_err(CheckpointError::at(&self.path))?;
             return Err(CheckpointError::at(&self.path)(error));
         }
         self.bytes += text.len() as u64;
@@ -189,35 +195,44 @@ impl Checkpoints {
     }
 }
 
-/// Everything a directory holds, in order; a torn last line is left out. For those who read while
-/// the sealer writes.
-pub(crate) fn read_all(directory: &Path) -> Result<Vec<Found>, CheckpointError> {
+/// Everything a directory holds, in order, and in how many files; a torn last line is left out. For
+/// those who read while the sealer writes.
+pub(crate) fn read_all(directory: &Path) -> Result<(Vec<Found>, usize), CheckpointError> {
+    let files = files(directory)?;
     let mut all = Vec::new();
-    for path in files(directory)? {
-        all.extend(read(&path)?);
+    for path in &files {
+        all.extend(read(path)?);
     }
-    Ok(all)
+    Ok((all, files.len()))
 }
 
-/// Whether older files may have been rotated away.
-pub(crate) fn has_rotated(directory: &Path) -> Result<bool, CheckpointError> {
-    Ok(files(directory)?.len() >= CHECKPOINT_FILES_MAX)
+/// Whether older files may have been rotated away, where there are so many.
+pub(crate) fn has_rotated(files: usize) -> bool {
+    files >= CHECKPOINT_FILES_MAX
 }
 
-/// The public keys beside the checkpoints: `*.pub`, one key in hex each, put there by whoever
-/// replaced a signing key.
+/// The public keys of a directory, in hexadecimal, one in each `*.pub`: those that signed before
+/// the signing key was replaced. Whoever can write there says what is believed, so it is none of
+/// checkpoints. Where there is no such directory, there are no such keys.
 ///
 /// # Errors
 /// See [`CheckpointError`].
 pub fn former_keys(directory: &Path) -> Result<Vec<PublicKey>, CheckpointError> {
     let at = CheckpointError::at(directory);
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(&at)?,
+    };
     let mut keys = Vec::new();
-    let Ok(entries) = fs::read_dir(directory) else { return Ok(keys) };
-    for entry in entries {
+    for entry in entries.take(FORMER_KEYS_MAX) {
         let path = entry.map_err(&at)?.path();
         if path.extension().is_some_and(|extension| extension == "pub") {
-            let text = fs::read_to_string(&path).map_err(CheckpointError::at(&path))?;
-            keys.extend(PublicKey::from_hex(&text));
+            let mut text = String::new();
+            let file = File::open(&path).map_err(CheckpointError::at(&path))?;
+            let read = file.take(KEY_BYTES_MAX).read_to_string(&mut text);
+            read.map_err(CheckpointError::at(&path))?;
+            let key = PublicKey::from_hex(&text);
+            keys.push(key.map_err(|_| CheckpointError::NotAKey { path })?);
         }
     }
     Ok(keys)

@@ -94,8 +94,8 @@ pub enum CheckpointError {
     /// The last checkpoint is not one of ours: nothing is written after it.
     #[error(
         "{}: the last checkpoint is not signed by key {key}: run `plimsoll ledger verify`; where \
-         the signing key was replaced on purpose, move the directory away and keep it with the \
-         old public key",
+         the signing key was replaced on purpose, move the directory away and write the old \
+         public key to {{data-dir}}/keys/former/NAME.pub",
         path.display()
     )]
     NotOurs {
@@ -103,6 +103,21 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The id of the key at hand.
         key: String,
+    },
+    /// A file that is to hold the public half of a former signing key.
+    #[error(
+        "{}: a former key is 64 hexadecimal digits, as `plimsoll ledger verify` prints them",
+        path.display()
+    )]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A directory that was named for its checkpoints has none.
+    #[error("{}: there is no file of checkpoints in it (*.checkpoints)", path.display())]
+    Nothing {
+        /// The directory.
+        path: PathBuf,
     },
 }
 

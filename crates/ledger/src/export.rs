@@ -127,7 +127,7 @@ pub async fn export(
     put(out, &Line::Header { v: 1, from, chain: hex::encode(&before) })?;
     let mut checkpoints = 0;
     for directory in directories {
-        for Found { checkpoint, .. } in read_all(directory).map_err(SealerError::from)? {
+        for Found { checkpoint, .. } in read_all(directory).map_err(SealerError::from)?.0 {
             let Some(checkpoint) = checkpoint.filter(|c| (from..=to).contains(&c.size)) else {
                 continue;
             };

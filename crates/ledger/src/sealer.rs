@@ -67,6 +67,8 @@ pub enum SealerState {
     Diverged {
         /// How many entries are sealed.
         size: u64,
+        /// The size of the last checkpoint.
+        checkpoint_size: u64,
         /// What differs and what to do.
         why: String,
     },
@@ -184,22 +186,38 @@ impl Sealer {
             if stopping {
                 return in_time(within, session.close()).await;
             }
-            if let Some(Asked { why, answer }) = self.pause(stop, SEAL_EVERY).await
-                && !answer.is_closed()
-            {
-                let done = self.accept(&mut session, why).await;
+            if let Some(asked) = self.pause(stop, SEAL_EVERY).await {
+                self.accept(&mut session, asked).await?;
                 self.state.send_replace(session.state(&self.place));
-                // Whoever asked may be gone.
-                let _unheard = answer.send(done);
             }
         }
     }
 
-    async fn accept(&mut self, session: &mut Session<'_>, why: String) -> Result<u64, SealerError> {
-        let written = session.accept(&mut self.place, why).await?;
+    /// Answers as soon as it is signed: from then on it is accepted, whatever else fails, and the
+    /// entry that says so must be written. What fails after that ends the session, and the next one
+    /// compares afresh.
+    async fn accept(&mut self, session: &mut Session<'_>, asked: Asked) -> Result<(), SealerError> {
+        let Asked { why, answer } = asked;
+        if answer.is_closed() {
+            return Ok(());
+        }
+        let accepted = if session.differs() {
+            session.accept(&mut self.place, why).await.map_err(AcceptError::from)
+        } else {
+            // Another who asked at the same time was first.
+            Err(AcceptError::NothingDiffers)
+        };
+        let (written, said) = match accepted {
+            Ok(written) => (Some(written), Ok(session.size())),
+            Err(error) => (None, Err(error)),
+        };
+        let heard = answer.send(said).is_ok();
+        let Some(written) = written else { return Ok(()) };
+        if !heard {
+            tracing::error!("the ledger is accepted, and whoever asked did not wait to note it");
+        }
         in_time(self.within, session.mark(&written)).await?;
-        in_time(self.within, session.compare(self.place.last())).await?;
-        Ok(session.size())
+        in_time(self.within, session.compare(self.place.last())).await
     }
 
     async fn connect(&self) -> Result<PgConnection, SealerError> {

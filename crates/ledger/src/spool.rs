@@ -39,6 +39,8 @@ pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024;
 pub const RECORD_BYTES_MAX: usize = 2 * 1024;
 /// The longest record of any kind: an entry of our own may have a long detail.
 const STORED_BYTES_MAX: usize = 16 * 1024;
+/// How often a spool that was left behind is tried on a disk that fails: for a minute.
+const IO_ATTEMPTS_MAX: u32 = 60;
 /// The most records that share one fsync.
 const GROUP_RECORDS_MAX: usize = 1_024;
 
@@ -123,10 +125,21 @@ impl SpoolError {
         move |source| Self::Io { path: path.clone(), source }
     }
 
-    /// Whether waiting for the database does not help.
+    /// Whether waiting does not help: neither for the database nor for a disk that failed once, or
+    /// for a file to be closed where too many are open. A file that is gone does not come back.
     fn is_lasting(&self) -> bool {
         use crate::LedgerError::{Database, Failpoint, Random};
-        !matches!(self, Self::Ledger(Database(_) | Failpoint(_) | Random(_)))
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Ledger(Database(_) | Failpoint(_) | Random(_)) => false,
+            _ => true,
+        }
+    }
+
+    /// Whether a spool that others wait behind is given up after so many attempts: one bad file
+    /// must not hold back all the rest for ever.
+    fn ends(&self, attempts: u32) -> bool {
+        self.is_lasting() || (attempts >= IO_ATTEMPTS_MAX && matches!(self, Self::Io { .. }))
     }
 }
 
@@ -139,7 +152,7 @@ pub struct SpoolFigures {
     pub bytes: u64,
     /// Records that were refused because the spool was full.
     pub refused: u64,
-    /// Records imported since the start.
+    /// Records imported since the start, those of processes before us included.
     pub imported: u64,
     /// fsyncs since the start.
     pub syncs: u64,
@@ -162,7 +175,6 @@ struct Submitted {
 struct Shared {
     room: Arc<Room>,
     refused: AtomicU64,
-    imported: AtomicU64,
     syncs: AtomicU64,
     /// The record after the last that is on disk.
     durable: AtomicU64,
@@ -181,7 +193,6 @@ impl Shared {
         Self {
             room,
             refused: AtomicU64::new(0),
-            imported: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
             durable: AtomicU64::new(recovered.last().map_or(0, |segment| segment.end)),
             broken: AtomicBool::new(false),
@@ -272,7 +283,7 @@ impl Spool {
     #[must_use]
     pub fn has_room(&self) -> bool {
         !self.shared.broken.load(Ordering::Acquire)
-            && self.shared.room.fits(RECORD_BYTES_MAX as u64)
+            && self.shared.room.fits(segment::weight(RECORD_BYTES_MAX))
     }
 
     /// Why a spool of this data directory cannot be read on, where one cannot.
@@ -290,7 +301,7 @@ impl Spool {
             records: shared.room.records(),
             bytes: shared.room.bytes(),
             refused: of(&shared.refused),
-            imported: of(&shared.imported),
+            imported: shared.room.imported(),
             syncs: of(&shared.syncs),
         }
     }

@@ -3,6 +3,7 @@
 mod chain;
 mod signed;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -139,12 +140,17 @@ pub enum Fault {
 }
 
 /// What verification needs beside the database.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct VerifyOptions {
-    /// The directories of checkpoints: one for each node that ever sealed, as far as at hand.
-    pub checkpoints: Vec<PathBuf>,
-    /// The keys that signed them, beside the `*.pub` files in the directories. Of each of these
-    /// every checkpoint is expected to be at hand.
+    /// Where this node's own checkpoints lie.
+    pub checkpoints: PathBuf,
+    /// The key that signs there: every checkpoint of it is expected to be there.
+    pub key: PublicKey,
+    /// Directories with further ones, as far as at hand: other nodes', and those from before the
+    /// key was replaced. Each has to hold some; how many depends on when they were copied.
+    pub further: Vec<PathBuf>,
+    /// The keys that are believed beside ours. They never come from a directory of checkpoints:
+    /// whoever can write there would vouch for himself.
     pub trusted: Vec<PublicKey>,
 }
 
@@ -220,14 +226,11 @@ pub async fn verify(
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, SealerError> {
     let begin = clock.now();
-    // Before the snapshot: what is signed is sealed, so every checkpoint read now must hold in it.
-    let mut report = Report::default();
-    let mut signed = Signed::read(options, &mut report)?;
+    let (mut signed, mut report) = signed(&mut *conn, options).await?;
     let mut tx = conn.begin().await?;
     sqlx::query!("set transaction isolation level repeatable read, read only")
         .execute(&mut *tx)
         .await?;
-    signed.check_marks(&seals::checkpoint_marks(&mut tx).await?, &mut report);
     let (entries_keyless, seals_keyless) = pages::without_a_key(&mut tx).await?;
     let seals_there = seals_keyless + count_seals(&mut tx).await?;
     let total = u64::try_from(seals_there).unwrap_or_default();
@@ -266,6 +269,24 @@ pub async fn verify(
     report.took = clock.now().since(begin);
     progress(Progress { done: reached, total });
     Ok(report)
+}
+
+/// What is signed. A checkpoint is written before the database notes it, so what is noted now must
+/// be in the files that are read next; and what is signed is sealed, so what they say must hold in
+/// a snapshot that is taken later still.
+async fn signed(
+    conn: &mut PgConnection,
+    options: &VerifyOptions,
+) -> Result<(Signed, Report), SealerError> {
+    let marks = seals::checkpoint_marks(conn).await?;
+    let options = options.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut report = Report::default();
+        let signed = Signed::read(&options, &mut report)?;
+        signed.check_marks(&marks, &mut report);
+        Ok((signed, report))
+    });
+    read.await.map_err(|error| SealerError::Interrupted(io::Error::other(error)))?
 }
 
 async fn count_seals(conn: &mut PgConnection) -> Result<i64, SealerError> {

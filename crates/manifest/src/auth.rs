@@ -33,7 +33,7 @@ pub struct AuthSection {
     /// is checked: verifying costs more than all the rest of a request. Since 0.1.
     pub unverified_per_ip: Rate,
     /// How old a node's knowledge of revoked tokens may be before operations with
-    /// `revocation = "strict"` are refused. Since 0.2.
+    /// `revocation = "strict"` are refused. Since 0.1.
     #[schemars(extend("x-min" = "1s", "x-max" = "1h"))]
     pub revocation_staleness_max: HumanDuration,
     /// The issuers whose tokens are accepted, told apart by `iss`. Once there is one, a token is

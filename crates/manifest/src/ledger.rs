@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct LedgerSection {
     /// How much of audited operations may wait on disk while the database is away, over restarts
     /// too; beyond it `audit_on_full` of the operation decides. A record has about 300 bytes.
-    /// Since 0.2.
+    /// Since 0.1.
     #[schemars(extend("x-min" = "64KiB", "x-max" = "64GiB"))]
     pub spool_bytes_max: ByteSize,
 }

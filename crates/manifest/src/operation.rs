@@ -38,13 +38,13 @@ pub struct OperationPolicy {
     pub total_timeout: Option<HumanDuration>,
     /// What happens while the node does not know which tokens were revoked of late (see `[auth]
     /// revocation_staleness_max`): `strict` refuses the operation until it knows, `relaxed` goes on
-    /// with what it knew last. Default: `relaxed`. Since 0.2.
+    /// with what it knew last. Default: `relaxed`. Since 0.1.
     pub revocation: Option<RevocationRule>,
     /// Whether every call leaves an entry in the ledger: who, what and how it ended, never a body.
-    /// Default: the contract's `x-audit`, else not. Since 0.2.
+    /// Default: the contract's `x-audit`, else not. Since 0.1.
     pub audit: Option<bool>,
     /// What happens to a call that must leave an entry when the spool takes no more. Default:
-    /// `refuse`. Since 0.2.
+    /// `refuse`. Since 0.1.
     pub audit_on_full: Option<AuditOnFull>,
     /// Who may call it. Default: the contract's `security`, else a token once there is an issuer.
     /// Since 0.1.

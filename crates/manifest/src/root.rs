@@ -41,7 +41,7 @@ pub struct Manifest {
     pub cors: Option<CorsSection>,
     /// Where the app says what it is, if it already does so in headers of its own. Since 0.1.
     pub client: ClientSection,
-    /// What of the ledger waits on this node's disk. Since 0.2.
+    /// What of the ledger waits on this node's disk. Since 0.1.
     pub ledger: LedgerSection,
     /// Metrics, the access log, and OpenTelemetry. Since 0.1.
     pub telemetry: TelemetrySection,

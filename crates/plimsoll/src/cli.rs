@@ -13,6 +13,7 @@ Exit codes:
   2  the command line is wrong
   3  the manifest or a contract has faults; each is listed with file, line and key
   4  a port or the data directory cannot be had
+  141  whoever read the output closed it before its end, as `| head` does
 
 Start here:
   plimsoll up --upstream http://127.0.0.1:3000
@@ -241,12 +242,13 @@ pub(crate) struct Verify {
     /// An export, to check without a database
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// With --file: a public key whose checkpoints are believed, in hexadecimal; may be given more
-    /// than once
-    #[arg(long, value_name = "HEX", requires = "file")]
+    /// A public key whose checkpoints are believed, in hexadecimal, such as another node's; may be
+    /// given more than once. Without --file this node's key and those in {data-dir}/keys/former are
+    /// believed, too
+    #[arg(long, value_name = "HEX")]
     pub(crate) key: Vec<String>,
     /// A folder with further checkpoints, such as another node's or those from before the signing
-    /// key was replaced; keys in `*.pub` beside them are believed; may be given more than once
+    /// key was replaced; may be given more than once
     #[arg(long, value_name = "DIR", conflicts_with = "file")]
     pub(crate) checkpoints: Vec<PathBuf>,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! How a command fails: a message for people on standard error, and an exit code for scripts.
 
+use std::io;
 use std::process::ExitCode;
 
 use crate::data_dir::DataDirError;
@@ -20,6 +21,9 @@ pub(crate) enum Failure {
     FaultsTold,
     /// Exit code 4: a port or the data directory.
     Unavailable(String),
+    /// Exit code 141, as of a program that SIGPIPE ends: whoever read the output has seen enough.
+    /// Not 0, which would say that nothing was wrong with what nobody read.
+    Unheard,
 }
 
 impl Failure {
@@ -30,6 +34,14 @@ impl Failure {
 
     pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
+    }
+
+    /// Output that could not be written.
+    pub(crate) fn unwritten(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Unheard,
+            _ => Self::failed(error),
+        }
     }
 
     #[expect(clippy::print_stderr, reason = "the binary's own voice")]
@@ -52,6 +64,7 @@ impl Failure {
                 eprintln!("plimsoll: {message}");
                 ExitCode::from(4)
             }
+            Self::Unheard => ExitCode::from(141),
         }
     }
 }

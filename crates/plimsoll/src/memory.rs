@@ -17,10 +17,10 @@ use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_console::{NodeAnswer, Rooms, RoomsCell, VerifiedRow};
 use plimsoll_edge::{AuditSink, Edge};
 use plimsoll_ledger::{
-    Fact, Importer, Ledger, Sealer, SealerDoor, SealerState, Spool, SpoolFigures,
+    Fact, Importer, Ledger, Sealer, SealerDoor, SealerState, Spool, SpoolFigures, former_keys,
 };
 use plimsoll_manifest::env::{self, Secret};
-use plimsoll_protection::{Keyring, KeyringOptions};
+use plimsoll_protection::{Keyring, KeyringOptions, PublicKey};
 use plimsoll_snapshot::{Contact, Dynamic, Followed, NodeReport, Saved};
 use plimsoll_store::{Store, StoreState};
 use plimsoll_telemetry::{Gauge, Metrics};
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     data_dir: PathBuf,
     clock: SharedClock,
     keyring: Arc<Keyring>,
+    /// The keys that signed checkpoints before ours.
+    former: Vec<PublicKey>,
     ledger: Ledger,
     saved: Saved,
     /// Filled once the database was reached.
@@ -152,6 +154,7 @@ impl Memory {
             outside_database: outside.database_url.is_some(),
         });
         let keyring = Arc::new(keyring.map_err(Failure::failed)?);
+        let former = former_keys(&options.data_dir.join("keys/former")).map_err(Failure::failed)?;
         let (spool, importer) = opening::spool(&options)?;
         let saved = Saved::at(options.data_dir);
         let last = saved.read().unwrap_or_else(|error| {
@@ -163,6 +166,7 @@ impl Memory {
             data_dir: options.data_dir.to_owned(),
             clock: Arc::clone(options.clock),
             keyring,
+            former,
             ledger,
             saved,
             store: OnceLock::new(),
@@ -392,6 +396,7 @@ impl Shared {
             sealer,
             checkpoints: checkpoints(&self.data_dir),
             checkpoint_key: self.keyring.public_key().clone(),
+            trusted: self.former.clone(),
             clock: Arc::clone(&self.clock),
         };
         // Filled once; a second time it would say the same.

@@ -176,6 +176,8 @@ async fn run(
         check(room, &applied)?;
     }
     execute(connection, "the database", "set search_path = ''").await?;
+    // Each `if not exists` of what is there is worth no line in the log at each start.
+    execute(connection, "the database", "set client_min_messages = warning").await?;
     let mut migrated = Migrated::default();
     for room in rooms {
         migrated.rooms.push(run_room(connection, room).await?);

@@ -13,7 +13,7 @@ use crate::http::Console;
 use crate::problem::{OpsCode, Problem};
 
 /// Acts that commands do themselves and report.
-const REPORTED: [&str; 2] = ["backup", "database.create"];
+const REPORTED: [&str; 3] = ["backup", "restore", "database.create"];
 /// The longest reason, bytes: as much as a signed record holds.
 const REASON_BYTES_MAX: usize = 512;
 
@@ -41,7 +41,7 @@ pub(crate) async fn accept(
     // Both or neither, as far as two places allow it: what is signed carries the reason as well.
     let mut transaction = rooms.pool().begin().await.map_err(|error| failed(&error))?;
     let act = Act { reason: Some(reason), ..Act::new("ledger.accept", "ledger") };
-    act.append(rooms, Some(&operator), &mut transaction).await?;
+    act.append(rooms, &operator, &mut transaction).await?;
     let size = rooms.sealer.accept(reason).await.map_err(|error| refusal(&error))?;
     transaction.commit().await.map_err(|error| {
         let says = format!("It is accepted, and the entry that says so was not written: {error}.");
@@ -81,7 +81,7 @@ pub(crate) async fn report(
         return Err(Problem::new(OpsCode::BadBody, says));
     }
     let act = Act { detail: told.detail, ..Act::new(&told.act, &told.subject) };
-    act.append_alone(rooms, Some(&operator)).await?;
+    act.append_alone(rooms, &operator).await?;
     Ok(Json(json!({})))
 }
 
@@ -98,17 +98,16 @@ impl<'a> Act<'a> {
         Self { act, subject, detail: Map::new(), reason: None }
     }
 
-    /// In the caller's transaction. Where nobody says who acts, it is an operator without a name.
+    /// In the caller's transaction.
     async fn append(
         self,
         rooms: &Rooms,
-        operator: Option<&Operator>,
+        operator: &Operator,
         conn: &mut PgConnection,
     ) -> Result<(), Problem> {
-        let actor = operator.map_or(Operator::NOBODY, Operator::actor);
         let (act, subject) = (self.act.to_owned(), self.subject.to_owned());
         let fact = Fact::OperatorAct { act, subject, detail: self.detail };
-        let append = Append { personal: self.reason, ..Append::ok(actor, fact) };
+        let append = Append { personal: self.reason, ..Append::ok(operator.actor(), fact) };
         rooms.ledger.append(conn, append).await.map(drop).map_err(|error| failed(&error))
     }
 
@@ -116,7 +115,7 @@ impl<'a> Act<'a> {
     pub(super) async fn append_alone(
         self,
         rooms: &Rooms,
-        operator: Option<&Operator>,
+        operator: &Operator,
     ) -> Result<(), Problem> {
         let pool: &PgPool = rooms.pool();
         let mut connection = pool.acquire().await.map_err(|error| failed(&error))?;

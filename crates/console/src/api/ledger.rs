@@ -11,11 +11,13 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, LINK};
 use plimsoll_ledger::{
     Filter, Listed, PAGE_ENTRIES_MAX, Progress, Report, VerifyOptions, export as export_to,
     verify as verify_all,
 };
+use plimsoll_protection::PublicKey;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use time::PrimitiveDateTime;
@@ -26,7 +28,7 @@ use crate::api::acts::Act;
 use crate::api::{Operator, Rooms, failed, refused, rooms};
 use crate::csv;
 use crate::http::{Console, csv_answer, refusal};
-use crate::page::ledger::{document, refused as refused_page};
+use crate::page::ledger::{document, query, refused as refused_page};
 use crate::problem::{OpsCode, Problem};
 
 /// Entries on a page where nobody says otherwise.
@@ -148,14 +150,23 @@ pub(crate) async fn tail(
     Ok(as_json(&find(&console, &asked).await?))
 }
 
-/// `GET /ledger.csv`: the same as a table.
+/// `GET /ledger.csv`: the same as a table, as much of it as there may be at once. What is left out
+/// has a link (RFC 8288), as a table has no room for one.
 pub(crate) async fn table(
     State(console): State<Console>,
     asked: Given,
 ) -> Result<Response, Problem> {
-    let (asked, _) = read(asked)?;
+    let (mut asked, _) = read(asked)?;
+    asked.limit = asked.limit.or(Some(PAGE_ENTRIES_MAX));
     let found = find(&console, &asked).await?;
-    Ok(csv_answer("ledger.csv", csv::entries(&found.entries)))
+    let mut response = csv_answer("ledger.csv", csv::entries(&found.entries));
+    if let Some(next) = &found.next {
+        let link = format!("<{}>; rel=\"next\"", query("/ledger.csv", &asked, Some(next)));
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            response.headers_mut().insert(LINK, link);
+        }
+    }
+    Ok(response)
 }
 
 /// `GET /ledger`: the same for people, who get what went wrong as a page, too.
@@ -216,6 +227,25 @@ async fn find(console: &Console, asked: &LedgerAsked) -> Result<Found, Problem> 
 pub(crate) struct VerifyAsked {
     /// Directories of further checkpoints: a JSON list of absolute paths.
     checkpoints: Option<String>,
+    /// Public keys that are believed, too: a JSON list, each in hexadecimal.
+    keys: Option<String>,
+}
+
+impl VerifyAsked {
+    fn options(&self, rooms: &Rooms) -> Result<VerifyOptions, Problem> {
+        fn list<T: DeserializeOwned>(given: Option<&str>) -> Result<Vec<T>, Problem> {
+            let list = given.map_or(Ok(Vec::new()), serde_json::from_str);
+            list.map_err(|error| refused(&error))
+        }
+        let mut further: Vec<PathBuf> = list(self.checkpoints.as_deref())?;
+        further.retain(|path| *path != rooms.checkpoints);
+        let mut trusted = rooms.trusted.clone();
+        for key in list::<String>(self.keys.as_deref())? {
+            trusted.push(PublicKey::from_hex(&key).map_err(|error| refused(&error))?);
+        }
+        let (checkpoints, key) = (rooms.checkpoints.clone(), rooms.checkpoint_key.clone());
+        Ok(VerifyOptions { checkpoints, key, further, trusted })
+    }
 }
 
 /// Lines of JSON: `{"progress": {...}}` while it goes on, at last `{"report": {...}}` or
@@ -227,19 +257,16 @@ pub(crate) async fn verify(
 ) -> Result<Response, Problem> {
     let Query(asked) = given.map_err(|error| refused(&error))?;
     let rooms = rooms(&console)?.clone();
-    let mut checkpoints = vec![rooms.checkpoints.clone()];
-    if let Some(more) = asked.checkpoints {
-        // What lies in whose folders is nobody's business but the local operator's.
-        if operator.is_none() {
-            let says = "`checkpoints` is taken over ops.sock only: use `plimsoll ledger verify`.";
-            return Err(Problem::new(OpsCode::BadQuery, says));
-        }
-        let more: Vec<PathBuf> = serde_json::from_str(&more).map_err(|error| refused(&error))?;
-        checkpoints.extend(more.into_iter().filter(|path| *path != rooms.checkpoints));
+    // What lies in whose folders, and who is believed, is for the local operator to say.
+    if operator.is_none() && (asked.checkpoints.is_some() || asked.keys.is_some()) {
+        let says = "`checkpoints` and `keys` are taken over ops.sock only: use `plimsoll ledger \
+                    verify`.";
+        return Err(Problem::new(OpsCode::BadQuery, says));
     }
+    let options = asked.options(&rooms)?;
     let (lines, body) = mpsc::channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
     let task = async move {
-        let last = match verified(&rooms, checkpoints, &lines).await {
+        let last = match verified(&rooms, options, &lines).await {
             Ok(report) => {
                 let mut report = report_json(&report);
                 report["public_key"] = rooms.checkpoint_key.to_hex().into();
@@ -257,10 +284,9 @@ pub(crate) async fn verify(
 
 async fn verified(
     rooms: &Rooms,
-    checkpoints: Vec<PathBuf>,
+    options: VerifyOptions,
     lines: &mpsc::Sender<io::Result<Bytes>>,
 ) -> Result<Report, String> {
-    let options = VerifyOptions { checkpoints, trusted: vec![rooms.checkpoint_key.clone()] };
     let mut connection = rooms.pool().acquire().await.map_err(|error| error.to_string())?;
     let mut told = 0;
     let progress = |progress: Progress| {
@@ -309,11 +335,10 @@ pub(crate) struct Range {
 }
 
 /// What is said of an export, before its first byte.
-fn exported(range: &Range, local: bool) -> Map<String, Value> {
+fn exported(range: &Range) -> Map<String, Value> {
     let mut detail = Map::new();
     detail.insert("from".into(), range.from.unwrap_or(1).into());
     detail.insert("to".into(), range.to.into());
-    detail.insert("by".into(), if local { "ops.sock" } else { "ops listener" }.into());
     detail
 }
 
@@ -321,7 +346,7 @@ fn exported(range: &Range, local: bool) -> Map<String, Value> {
 /// checks without a database. A break in the middle shows as a missing last line.
 pub(crate) async fn export(
     State(console): State<Console>,
-    operator: Option<Extension<Operator>>,
+    Extension(operator): Extension<Operator>,
     range: Result<Query<Range>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(range) = range.map_err(|error| refused(&error))?;
@@ -330,8 +355,8 @@ pub(crate) async fn export(
     let (written, taken) = sync_channel::<io::Result<Bytes>>(LINES_WAITING_MAX);
     let positions = (range.from.unwrap_or(1), range.to.unwrap_or(u64::MAX));
     let mut act = Act::new("ledger.export", "ledger");
-    act.detail = exported(&range, operator.is_some());
-    act.append_alone(&rooms, operator.as_deref()).await?;
+    act.detail = exported(&range);
+    act.append_alone(&rooms, &operator).await?;
     let runtime = tokio::runtime::Handle::current();
     let write = move || {
         let mut out = Pieces { written: written.clone(), filled: Vec::new() };

@@ -194,7 +194,7 @@ fn row(entry: &EntryRow) -> Markup {
 }
 
 /// A path with what was asked for, from an entry on.
-fn query(path: &str, asked: &LedgerAsked, before: Option<&str>) -> String {
+pub(crate) fn query(path: &str, asked: &LedgerAsked, before: Option<&str>) -> String {
     let (from, to) = times(asked);
     let number = |value: Option<u64>| value.map(|value| value.to_string());
     let (from, to, limit) = (number(from), number(to), number(asked.limit.map(u64::from)));

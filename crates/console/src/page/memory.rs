@@ -143,7 +143,12 @@ pub(crate) fn standing(ledger: &LedgerRow) -> Markup {
             dt { "Sealed" }
             dd { (count(ledger.sealed)) " entries" }
             dt { "Signed outside the database" }
-            dd { "up to entry " (count(ledger.checkpointed)) }
+            dd {
+                @match ledger.checkpointed {
+                    Some(size) => { "up to entry " (count(size)) },
+                    None => "not known on this node",
+                }
+            }
             dt { "Sealer" }
             dd { (ledger.sealer) }
             dt { "Waiting in the audit spool" }

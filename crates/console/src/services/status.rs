@@ -62,22 +62,32 @@ impl Status {
 /// In the order of how much it matters.
 fn degraded(source: &dyn Source) -> Vec<&'static str> {
     let readiness = source.readiness();
-    let mut words: Vec<&'static str> = Vec::new();
     let upstreams = source.upstreams();
     let out = |row: &&crate::model::UpstreamRow| row.ejected_for_ms.is_some();
-    if upstreams.iter().any(|row| out(&row)) {
+    let ejected = upstreams.iter().any(|row| out(&row));
+    words(ejected, readiness.reasons.iter().map(|reason| reason.code.as_str()))
+}
+
+/// Each sentence once, whatever number of reasons it stands for.
+fn words<'a>(ejected: bool, codes: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
+    let mut words: Vec<&'static str> = Vec::new();
+    if ejected {
         words.push("Part of the service does not answer as it should; some requests may fail.");
     }
-    for reason in &readiness.reasons {
-        words.push(match reason.code.as_str() {
+    for code in codes {
+        let word = match code {
             "draining" => "This node is being replaced; others take over.",
             "issuer_keys_missing" => "Signing in may fail.",
             "database_down" => "Changes made by the operators may take longer to take effect.",
-            "ledger_not_sealed" => "Records are kept, but not yet sealed.",
+            "ledger_not_sealed" | "ledger_not_signed" | "ledger_lags" => {
+                "Records are kept, but not yet sealed."
+            }
             _ => "Something is not as it should be.",
-        });
+        };
+        if !words.contains(&word) {
+            words.push(word);
+        }
     }
-    words.dedup();
     words
 }
 
@@ -96,6 +106,18 @@ pub(super) async fn answer(State(status): State<Arc<Status>>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_sentence_stands_once_and_the_ledgers_reasons_share_one() {
+        let codes = ["ledger_lags", "database_down", "ledger_not_signed", "odd", "odder"];
+        let [sealed, changes, other] = [
+            "Records are kept, but not yet sealed.",
+            "Changes made by the operators may take longer to take effect.",
+            "Something is not as it should be.",
+        ];
+        assert_eq!(words(false, codes.into_iter()), [sealed, changes, other]);
+        assert_eq!(words(true, [].into_iter()).len(), 1);
+    }
 
     #[test]
     fn a_moment_is_written_as_others_read_it() {

@@ -1,21 +1,28 @@
 //! The ledger's page, its JSON and its CSV, over a real database.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::Method;
 use plimsoll_base::SystemClock;
-use plimsoll_console::{LedgerRow, MemoryRow, Rooms, RoomsCell};
+use plimsoll_console::client::{self, AskError};
+use plimsoll_console::{ConsoleOptions, LedgerRow, MemoryRow, Rooms, RoomsCell, serve_local};
 use plimsoll_ledger::{Actor, ActorKind, Append, Fact, Ledger, ROOM, Sealer};
 use plimsoll_manifest::env::Secret;
 use plimsoll_protection::{Keyring, KeyringOptions};
 use plimsoll_store::{OWNER_ROLE, RUNTIME_ROLE, Store, StoreOptions};
 use plimsoll_testkit::database::Database;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
-use crate::scene::{HOSTILE, Scene};
+use crate::scene::{HOSTILE, Made, Scene};
 
 struct Kept {
     scene: Scene,
+    cell: RoomsCell,
     _database: Database,
     _root: TempDir,
 }
@@ -63,14 +70,49 @@ async fn kept(nodes: &[&str]) -> Kept {
         sealer: sealer.door(),
         checkpoints,
         checkpoint_key: keyring.public_key().clone(),
+        trusted: Vec::new(),
         clock: SystemClock::shared(),
     };
     assert!(cell.set(rooms).is_ok());
     let scene = Scene::start_with("127.0.0.1", |mut options| {
-        options.rooms = cell;
+        options.rooms = Arc::clone(&cell);
         options
     });
-    Kept { scene: scene.await, _database: database, _root: root }
+    Kept { scene: scene.await, cell, _database: database, _root: root }
+}
+
+impl Kept {
+    /// Serves the same on `ops.sock` for as long as somebody asks there.
+    async fn locally<T>(&self, ask: impl AsyncFnOnce(&Path) -> T) -> T {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = ConsoleOptions::new(SystemClock::shared());
+        options.rooms = Arc::clone(&self.cell);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let source = Arc::<Made>::clone(&self.scene.made);
+        let serving = serve_local(folder.path(), source, options, async {
+            stopped.await.unwrap_or_default();
+        });
+        let asking = async {
+            for _ in 0..200 {
+                if folder.path().join(plimsoll_console::OPS_SOCKET).exists() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let said = ask(folder.path()).await;
+            drop(stop);
+            said
+        };
+        let (served, said) = tokio::join!(serving, asking);
+        served.unwrap();
+        said
+    }
+
+    /// What operators did, as the ledger says.
+    async fn acts(&self) -> Vec<serde_json::Value> {
+        let answer = self.scene.get("/api/v1/ledger?action=operator.act").await.json();
+        answer["entries"].as_array().unwrap().clone()
+    }
 }
 
 fn subjects(answer: &serde_json::Value) -> Vec<&str> {
@@ -136,6 +178,81 @@ async fn the_ledger_is_narrowed_by_time_and_its_links_keep_what_was_asked() {
     assert!(page.contains("three"));
     let past = scene.get("/ledger?to=2023-11-14T22:14:05").await.body;
     assert!(past.contains("No entry is like that") && past.contains("before 2023-11-14"), "{past}");
+    kept.scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_holds_what_there_is_and_links_to_what_it_leaves_out() {
+    let kept = kept(&["node"; 51]).await;
+    let scene = &kept.scene;
+    let all = scene.get("/ledger.csv").await;
+    assert_eq!(all.body.lines().count(), 1 + 51, "more than a page shows");
+    assert_eq!(all.header("link"), "");
+    let part = scene.get("/ledger.csv?outcome=ok&limit=50").await;
+    assert_eq!(part.body.lines().count(), 1 + 50);
+    let link = part.header("link").to_owned();
+    let next = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+    let rest = scene.get(next.unwrap_or_else(|| panic!("{link}"))).await;
+    assert_eq!((rest.body.lines().count(), rest.header("link")), (1 + 1, ""));
+    kept.scene.stop().await;
+}
+
+#[tokio::test]
+async fn an_export_leaves_an_entry_so_it_is_for_the_local_operator_alone() {
+    let kept = kept(&["one"]).await;
+    let path = "/api/v1/ledger/export";
+    // As a page of another site makes a browser ask.
+    let cross = format!(
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: cross-site\r\n\
+         Sec-Fetch-Mode: no-cors\r\nConnection: close\r\n\r\n"
+    );
+    assert_eq!(kept.scene.raw(&cross).await.status, 404);
+    assert_eq!(kept.scene.get(path).await.status, 404);
+    assert_eq!(kept.acts().await.len(), 0, "and nothing was written");
+    let text = kept
+        .locally(async |data_dir| {
+            let mut text = Vec::new();
+            let take = |piece: &[u8]| {
+                text.extend_from_slice(piece);
+                Ok(())
+            };
+            client::ask_streaming(data_dir, Method::GET, path, None, take).await.unwrap();
+            String::from_utf8(text).unwrap()
+        })
+        .await;
+    assert!(text.starts_with("{\"type\":\"header\""), "{text}");
+    let acts = kept.acts().await;
+    assert_eq!(acts.len(), 1);
+    assert_eq!(acts[0]["detail"]["act"], "ledger.export");
+    kept.scene.stop().await;
+}
+
+#[tokio::test]
+async fn what_commands_did_is_taken_and_nothing_else() {
+    let kept = kept(&[]).await;
+    kept.locally(async |data_dir| {
+        let tell = async |act: &str| {
+            let told = json!({ "act": act, "subject": "/backups/one.tar", "detail": {} });
+            client::ask(data_dir, Method::POST, "/api/v1/acts", Some(&told)).await
+        };
+        for act in ["backup", "restore", "database.create"] {
+            tell(act).await.unwrap();
+        }
+        let refused = tell("ledger.accept").await.unwrap_err();
+        assert!(matches!(&refused, AskError::Refused { status, .. } if *status == 400));
+    })
+    .await;
+    assert_eq!(kept.acts().await.len(), 3);
+    kept.scene.stop().await;
+}
+
+#[tokio::test]
+async fn whom_to_believe_is_not_asked_over_the_network() {
+    let kept = kept(&[]).await;
+    for asked in ["keys=%5B%5D", "checkpoints=%5B%5D"] {
+        let answer = kept.scene.get(&format!("/api/v1/ledger/verify?{asked}")).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &"PLM-OPS-0003".into()));
+    }
     kept.scene.stop().await;
 }
 

@@ -34,7 +34,7 @@ pub enum AcceptError {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) why: String,
-    pub(super) answer: oneshot::Sender<Result<u64, SealerError>>,
+    pub(super) answer: oneshot::Sender<Result<u64, AcceptError>>,
 }
 
 /// The way to a sealer that runs. Cheap to clone.
@@ -76,7 +76,7 @@ impl SealerDoor {
             return Err(gone);
         }
         match tokio::time::timeout(ANSWER_WITHIN, answered).await {
-            Ok(Ok(done)) => Ok(done?),
+            Ok(Ok(done)) => done,
             Ok(Err(_gone)) => Err(gone),
             Err(_elapsed) => Err(SealerError::Late { waited_s: ANSWER_WITHIN.as_secs() }.into()),
         }

@@ -87,21 +87,20 @@ impl Place {
             let result = act(&mut open);
             (open, result)
         });
-        match done.await {
-            Ok((open, result)) => {
+        let error = match done.await {
+            Ok((open, Ok(()))) => {
                 let key_id = open.key_id().to_owned();
                 let last = open.last().map_or((0, 0), |last| (last.sequence, last.size));
                 self.open = Some(open);
-                result?;
-                Ok(Some(Written { key_id, sequence: last.0, size: last.1 }))
+                return Ok(Some(Written { key_id, sequence: last.0, size: last.1 }));
             }
-            Err(error) => {
-                // Nobody knows what it left behind: only a fresh look does.
-                self.why = format!("writing a checkpoint broke off: {error}");
-                self.tried = None;
-                Err(SealerError::Interrupted(io::Error::other(error)))
-            }
-        }
+            Ok((_, Err(error))) => SealerError::from(error),
+            Err(error) => SealerError::Interrupted(io::Error::other(error)),
+        };
+        // Nobody knows what it left behind: only a fresh look does, which cuts half a line off.
+        self.why = format!("writing a checkpoint broke off: {error}");
+        self.tried = None;
+        Err(error)
     }
 }
 
@@ -115,14 +114,12 @@ pub(super) struct Written {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_base::ManualClock;
+    use plimsoll_base::{ManualClock, failpoint};
     use plimsoll_protection::KeyringOptions;
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_writer_that_panicked_is_opened_afresh() {
-        let root = tempfile::tempdir().unwrap();
+    async fn opened(root: &tempfile::TempDir) -> (Place, SharedClock) {
         let options = KeyringOptions {
             directory: root.path().join("keys"),
             signing_key_file: None,
@@ -134,6 +131,13 @@ mod tests {
         let clock: SharedClock = Arc::new(ManualClock::at_unix_ms(1));
         assert!(place.reopen(&clock).await);
         place.write(|open| open.append(&[(1, [1; 32])], 5)).await.unwrap();
+        (place, clock)
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_panicked_is_opened_afresh() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut place, clock) = opened(&root).await;
         let broken = place.write(|_| panic!("a fault of ours")).await.unwrap_err();
         assert!(matches!(broken, SealerError::Interrupted(_)), "{broken}");
         let why = place.down().unwrap();
@@ -142,5 +146,25 @@ mod tests {
         assert_eq!(place.down(), None);
         let written = place.write(|open| open.append(&[(2, [2; 32])], 6)).await.unwrap().unwrap();
         assert_eq!((written.sequence, written.size), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn half_a_line_that_could_not_be_taken_back_is_cut_off_before_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut place, clock) = opened(&root).await;
+        let torn = place.write(|open| {
+            let _half = failpoint::fail("ledger.checkpoint_half_written");
+            let _stays = failpoint::fail("ledger.checkpoint_not_taken_back");
+            open.append(&[(2, [2; 32])], 6)
+        });
+        torn.await.unwrap_err();
+        place.reopen(&clock).await;
+        place.write(|open| open.append(&[(2, [2; 32])], 7)).await.unwrap();
+        let files = std::fs::read_dir(root.path().join("checkpoints")).unwrap();
+        let path = files.last().unwrap().unwrap().path();
+        let text = std::fs::read_to_string(path).unwrap();
+        let sizes: Vec<_> =
+            text.lines().map(|line| Checkpoint::from_line(line).map(|c| c.size)).collect();
+        assert_eq!(sizes, [Some(1), Some(2)], "{text}");
     }
 }

@@ -67,6 +67,11 @@ impl<'a> Session<'a> {
         self.head.0
     }
 
+    /// Whether nothing is signed because the database is not what the last checkpoint says.
+    pub(super) fn differs(&self) -> bool {
+        self.diverged.is_some()
+    }
+
     pub(super) async fn close(self) -> Result<(), SealerError> {
         Ok(self.conn.close().await?)
     }
@@ -173,12 +178,10 @@ impl<'a> Session<'a> {
         if let Some(why) = place.down() {
             return SealerState::Unsigned { size, why: why.to_owned() };
         }
+        let checkpoint_size = place.last().map_or(0, |last| last.size);
         match &self.diverged {
-            Some(why) => SealerState::Diverged { size, why: why.clone() },
-            None => {
-                let checkpoint_size = place.last().map_or(0, |last| last.size);
-                SealerState::Sealing { size, checkpoint_size }
-            }
+            Some(why) => SealerState::Diverged { size, checkpoint_size, why: why.clone() },
+            None => SealerState::Sealing { size, checkpoint_size },
         }
     }
 }

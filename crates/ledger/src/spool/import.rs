@@ -26,7 +26,7 @@ const IMPORT_RECORDS_MAX: usize = 2_000;
 /// How often the importer looks when nothing was left.
 const IMPORT_EVERY: Duration = Duration::from_millis(200);
 /// After a failure, before the next attempt.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
+pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// What one transaction brought in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,26 +115,29 @@ impl Importer {
         ledger: &Ledger,
         stop: &mut watch::Receiver<bool>,
     ) -> Carried {
+        let mut attempts = 0;
         while !self.shared.segments().is_empty() {
-            if let Err(error) = self.batch(pool, ledger).await {
-                self.say(&error);
-                if error.is_lasting() {
-                    return Carried::Damaged;
-                }
-                if *stop.borrow() {
-                    return Carried::Stopped;
-                }
-                paused(stop, RETRY_EVERY).await;
+            let Err(error) = self.batch(pool, ledger).await else {
+                self.shared.room.mended(&self.directory);
+                attempts = 0;
+                continue;
+            };
+            self.say(&error);
+            attempts += 1;
+            if error.ends(attempts) {
+                return Carried::Damaged;
             }
+            if *stop.borrow() {
+                return Carried::Stopped;
+            }
+            paused(stop, RETRY_EVERY).await;
         }
         Carried::All
     }
 
     fn say(&self, error: &SpoolError) {
         tracing::warn!(%error, "audited operations wait in the spool");
-        if error.is_lasting() {
-            self.shared.room.damaged(&self.directory, error.to_string());
-        }
+        self.shared.room.note(&self.directory, error);
     }
 
     async fn batch(&mut self, pool: &PgPool, ledger: &Ledger) -> Result<Imported, SpoolError> {
@@ -256,7 +259,7 @@ impl Importer {
             (records + 1, bytes + segment::weight(record.payload.len()))
         });
         self.shared.room.release(records, bytes);
-        self.shared.imported.fetch_add(work.records.len() as u64, Ordering::Relaxed);
+        self.shared.room.count_imported(work.records.len() as u64);
         // What a directory that was set back no longer holds is no business of the next segment,
         // whose numbers begin where these end.
         let end = work.segment.end.min(self.shared.durable.load(Ordering::Acquire));
@@ -290,7 +293,7 @@ impl Importer {
     }
 }
 
-async fn paused(stop: &mut watch::Receiver<bool>, wait: Duration) {
+pub(super) async fn paused(stop: &mut watch::Receiver<bool>, wait: Duration) {
     let told = async {
         if stop.wait_for(|stop| *stop).await.is_err() {
             std::future::pending::<()>().await;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::SpoolFull;
+use super::{SpoolError, SpoolFull};
 
 /// What entries of our own may take beyond the bounds: a full spool must not hide that we started.
 const OWN_BYTES_MAX: u64 = 1024 * 1024;
@@ -21,13 +21,14 @@ pub(super) struct Room {
     records_max: u64,
     records: AtomicU64,
     bytes: AtomicU64,
+    imported: AtomicU64,
     damaged: Mutex<BTreeMap<PathBuf, String>>,
 }
 
 impl Room {
     pub(super) fn new(bytes_max: u64, records_max: u64) -> Self {
-        let (records, bytes, damaged) = Default::default();
-        Self { bytes_max, records_max, records, bytes, damaged }
+        let (records, bytes, imported, damaged) = Default::default();
+        Self { bytes_max, records_max, records, bytes, imported, damaged }
     }
 
     pub(super) fn records(&self) -> u64 {
@@ -38,9 +39,18 @@ impl Room {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether a record of so many bytes fits, as of now.
+    /// Records that are in the ledger since the start.
+    pub(super) fn imported(&self) -> u64 {
+        self.imported.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_imported(&self, records: u64) {
+        self.imported.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Whether a record that takes so many bytes fits, as of now.
     pub(super) fn fits(&self, bytes: u64) -> bool {
-        self.records() < self.records_max && self.bytes() + bytes < self.bytes_max
+        self.records() < self.records_max && self.bytes() + bytes <= self.bytes_max
     }
 
     /// Takes room for one record.
@@ -74,8 +84,12 @@ impl Room {
         }
     }
 
-    /// Notes that a spool cannot be read on, and why.
-    pub(super) fn damaged(&self, spool: &Path, why: String) {
+    /// Notes that a spool cannot be read on, and why, where that is not for the database to mend.
+    pub(super) fn note(&self, spool: &Path, error: &SpoolError) {
+        if !error.is_lasting() && !matches!(error, SpoolError::Io { .. }) {
+            return;
+        }
+        let why = error.to_string();
         let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
         if damaged.len() < DAMAGED_MAX && !damaged.contains_key(spool) {
             tracing::error!(why, "a spool of audited operations cannot be read on");

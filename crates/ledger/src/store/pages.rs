@@ -26,24 +26,12 @@ pub(crate) async fn entries(
     .fetch_optional(&mut *conn)
     .await?
     .flatten();
-    let rows = match end {
-        Some(end) => {
-            let counted = sqlx::query_scalar!(
-                r#"select count(*) as "rows!" from ledger.entries where id > $1 and id <= $2"#,
-                after,
-                end,
-            );
-            counted.fetch_one(conn).await?
-        }
-        None => {
-            let counted = sqlx::query_scalar!(
-                r#"select count(*) as "rows!" from ledger.entries where id > $1"#,
-                after,
-            );
-            counted.fetch_one(conn).await?
-        }
-    };
-    Ok(Piece { end, rows })
+    let counted = sqlx::query_scalar!(
+        r#"select count(*) as "rows!" from ledger.entries where id > $1 and id <= $2"#,
+        after,
+        end.unwrap_or(Uuid::max()),
+    );
+    Ok(Piece { end, rows: counted.fetch_one(conn).await? })
 }
 
 /// Seals after a position; see [`entries`].
@@ -61,25 +49,12 @@ pub(crate) async fn seals(
     .fetch_optional(&mut *conn)
     .await?
     .flatten();
-    let rows = match end {
-        Some(end) => {
-            let counted = sqlx::query_scalar!(
-                r#"select count(*) as "rows!" from ledger.seals
-                 where position > $1 and position <= $2"#,
-                after,
-                end,
-            );
-            counted.fetch_one(conn).await?
-        }
-        None => {
-            let counted = sqlx::query_scalar!(
-                r#"select count(*) as "rows!" from ledger.seals where position > $1"#,
-                after,
-            );
-            counted.fetch_one(conn).await?
-        }
-    };
-    Ok(Piece { end, rows })
+    let counted = sqlx::query_scalar!(
+        r#"select count(*) as "rows!" from ledger.seals where position > $1 and position <= $2"#,
+        after,
+        end.unwrap_or(i64::MAX),
+    );
+    Ok(Piece { end, rows: counted.fetch_one(conn).await? })
 }
 
 /// Rows whose key is none that we give: no piece holds them.
@@ -95,15 +70,20 @@ pub(crate) async fn without_a_key(conn: &mut PgConnection) -> sqlx::Result<(i64,
     Ok((row.entries, row.seals))
 }
 
-/// The oldest entry that the sealer has not come to.
+/// The oldest entry that the sealer has not come to. What was restored from another cluster is
+/// sealed and carries numbers of that one, which may lie ahead of all of ours or among them.
+/// `offset 0` keeps the question after the seal a look-up for each row, of which there are few:
+/// joined, the planner may read both tables to their ends for it.
 pub(crate) async fn oldest_unsealed(conn: &mut PgConnection) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar!(
-        "select id from ledger.entries
-         where (xid, id) > (
+        "select e.id from ledger.entries e
+         where (e.xid, e.id) > (
             coalesce((select xid from ledger.sealer where only_row), '0'::xid8),
             coalesce((select entry_id from ledger.sealer where only_row),
                 '00000000-0000-0000-0000-000000000000'::uuid))
-         order by xid, id
+            and e.xid < pg_snapshot_xmax(pg_current_snapshot())
+            and not exists (select from ledger.seals s where s.entry_id = e.id offset 0)
+         order by e.xid, e.id
          limit 1"
     )
     .fetch_optional(conn)

@@ -1,13 +1,13 @@
 //! The signed side: checkpoints of all nodes, their order, and what they say of the chain.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
 use plimsoll_protection::PublicKey;
 
 use super::{Fault, Report, VerifyOptions};
 use crate::checkpoint::{Checkpoint, Kind};
-use crate::checkpoints::{Found, former_keys, has_rotated, read_all};
-use crate::error::SealerError;
+use crate::checkpoints::{Found, has_rotated, read_all};
+use crate::error::{CheckpointError, SealerError};
 use crate::model::Hash;
 
 /// Checkpoints in the order of the sizes they speak of.
@@ -20,25 +20,40 @@ pub(crate) struct Signed {
     agreed: u64,
     /// One fault for each stretch that disagrees.
     disagreeing: bool,
-    /// The last sequence of each key; 0 where a trusted key has signed nothing that is at hand.
-    last: BTreeMap<String, u64>,
+    /// The id of our own key and the last sequence in our own folder; 0 where it holds none.
+    own: Option<(String, u64)>,
 }
 
 impl Signed {
     /// Reads and checks the files.
     pub(crate) fn read(options: &VerifyOptions, report: &mut Report) -> Result<Self, SealerError> {
         let mut signed = Self::default();
-        for directory in &options.checkpoints {
-            let mut trusted = options.trusted.clone();
-            trusted.extend(former_keys(directory)?);
-            let found = read_all(directory)?;
-            for key in &trusted {
-                signed.last.entry(key.id().to_owned()).or_default();
+        let mut trusted = options.trusted.clone();
+        trusted.push(options.key.clone());
+        signed.folder(&options.checkpoints, &trusted, report)?;
+        let ours = |(c, _): &&(Checkpoint, _)| c.key_id == options.key.id();
+        let last = signed.all.iter().rev().find(ours).map_or(0, |(last, _)| last.sequence);
+        signed.own = Some((options.key.id().to_owned(), last));
+        for directory in &options.further {
+            if !signed.folder(directory, &trusted, report)? {
+                // A mistyped path must not pass for checkpoints that agree.
+                return Err(CheckpointError::Nothing { path: directory.clone() }.into());
             }
-            signed.chain(found, &trusted, has_rotated(directory)?, report);
         }
         signed.sort();
         Ok(signed)
+    }
+
+    /// One directory. Says whether it holds any file of checkpoints.
+    fn folder(
+        &mut self,
+        directory: &Path,
+        trusted: &[PublicKey],
+        report: &mut Report,
+    ) -> Result<bool, SealerError> {
+        let (found, files) = read_all(directory)?;
+        self.chain(found, trusted, has_rotated(files), report);
+        Ok(files > 0)
     }
 
     /// Checkpoints that came with an export.
@@ -85,10 +100,13 @@ impl Signed {
                 report.add(Fault::CheckpointForged { path, line });
             }
             broken = false;
-            self.last.insert(checkpoint.key_id.clone(), checkpoint.sequence);
             if checkpoint.kind == Kind::Accepted {
-                for (_, accepted) in self.all[begin..].iter_mut().filter(|(_, a)| a.is_none()) {
-                    *accepted = Some(checkpoint.note.clone());
+                // Only what the same key signed: nobody takes back the word of another.
+                let same = |(c, note): &&mut (Checkpoint, Option<String>)| {
+                    note.is_none() && c.key_id == checkpoint.key_id
+                };
+                for (_, note) in self.all[begin..].iter_mut().filter(same) {
+                    *note = Some(checkpoint.note.clone());
                 }
             }
             last = Some(checkpoint.clone());
@@ -97,22 +115,30 @@ impl Signed {
     }
 
     fn sort(&mut self) {
-        self.all.sort_by_key(|(c, _)| (c.size, c.at_unix_ms, c.sequence));
+        let order = |c: &Checkpoint| (c.size, c.at_unix_ms, c.sequence);
+        self.all.sort_by(|(a, _), (b, _)| {
+            order(a).cmp(&order(b)).then_with(|| a.key_id.cmp(&b.key_id))
+        });
+        // A copy of a folder says the same again, perhaps from before it was accepted.
+        self.all.dedup_by(|(copy, accepted), (kept, note)| {
+            let same = copy == kept;
+            if same && note.is_none() {
+                *note = accepted.take();
+            }
+            same
+        });
     }
 
-    /// The database remembers the last checkpoint of each key: where the file ends before it, its
-    /// end was cut.
+    /// The database remembers the last checkpoint of each key: where our folder ends before it, its
+    /// end was cut. Of other keys we have copies, which end when they were made: what they lack
+    /// shows as what lies after the last checkpoint.
     pub(crate) fn check_marks(&self, marks: &[(String, i64)], report: &mut Report) {
-        for (key_id, sequence) in marks {
+        let Some((own, last)) = &self.own else { return };
+        for (key_id, sequence) in marks.iter().filter(|(key_id, _)| key_id == own) {
             let to = u64::try_from(*sequence).unwrap_or_default();
-            match self.last.get(key_id) {
-                Some(last) if *last < to => {
-                    let key_id = key_id.clone();
-                    report.add(Fault::CheckpointsMissing { from: last + 1, to, key_id });
-                }
-                // Of a key that nobody named: what it signed is not at hand, and shows as what lies
-                // after the last checkpoint.
-                _ => {}
+            if *last < to {
+                let (from, key_id) = (last + 1, key_id.clone());
+                report.add(Fault::CheckpointsMissing { from, to, key_id });
             }
         }
     }

@@ -1,14 +1,15 @@
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_base::failpoint;
 use plimsoll_ledger::{
-    CHECKPOINT_FILES_MAX, Checkpoint, CheckpointError, Checkpoints, Fault, SealerError,
+    CHECKPOINT_FILES_MAX, Checkpoint, CheckpointError, Checkpoints, Fault, SealerError, former_keys,
 };
 
-use crate::place::{Place, keyring};
+use crate::place::{Place, keyring, spawn};
 
 fn files(place: &Place) -> Vec<PathBuf> {
     let mut files: Vec<_> =
@@ -131,18 +132,128 @@ async fn a_replaced_key_is_trusted_by_its_public_half() {
     place.others_have_ended().await;
     place.clock.advance(Duration::from_secs(2));
     plimsoll_ledger::Sealer::new(pool, checkpoints, clock).once().await.unwrap();
-    let mut conn = place.db.runtime.acquire().await.unwrap();
-    let options = plimsoll_ledger::VerifyOptions {
-        checkpoints: vec![former.clone(), directory],
-        trusted: vec![new.public_key().clone()],
-    };
-    let clock = place.shared_clock();
-    let report = plimsoll_ledger::verify(&mut conn, &options, &clock, |_| {}).await.unwrap();
-    assert_eq!(report.faults.len(), 3, "the old key is not trusted: {:?}", report.faults);
+    let further = std::slice::from_ref(&former);
     fs::write(former.join("2026.pub"), old.to_hex()).unwrap();
-    let report = plimsoll_ledger::verify(&mut conn, &options, &clock, |_| {}).await.unwrap();
+    let report = place.verify_as(&new, further, &[]).await.unwrap();
+    assert_eq!(report.faults.len(), 3, "no folder vouches for itself: {:?}", report.faults);
+    let report = place.verify_as(&new, further, &[old]).await.unwrap();
     assert!(report.is_whole(), "{:?}", report.faults);
     assert_eq!((report.checkpoints, report.after_checkpoint), (4, 0));
+}
+
+/// The attack of somebody who has the database and the folder, and no key of ours.
+#[tokio::test]
+async fn a_strangers_key_and_word_in_the_folder_excuse_nothing() {
+    let place = Place::sealed(5).await;
+    place
+        .tamper(
+            "delete from ledger.entries where id in
+                (select entry_id from ledger.seals where position > 3);
+             delete from ledger.seals where position > 3",
+        )
+        .await;
+    let cut = Fault::TailCut { size: 3, checkpoint_size: 5, sequence: 1 };
+    assert_eq!(place.verify().await.faults, [cut.clone()]);
+    let head: Vec<u8> = sqlx::query_scalar("select chain from ledger.seals where position = 3")
+        .fetch_one(&place.db.owner)
+        .await
+        .unwrap();
+    let stranger = keyring(place.root.path().join("stranger"));
+    let theirs = place.root.path().join("theirs");
+    Checkpoints::open(&theirs, Arc::clone(&stranger))
+        .unwrap()
+        .accept((3, head.try_into().unwrap()), 9, "all is well")
+        .unwrap();
+    let line = fs::read_dir(&theirs).unwrap().next().unwrap().unwrap().path();
+    let path = files(&place).remove(0);
+    let both = [&path, &line].map(|path| fs::read_to_string(path).unwrap()).concat();
+    fs::write(&path, both).unwrap();
+    fs::write(place.directory().join("x.pub"), stranger.public_key().to_hex()).unwrap();
+    let report = place.verify().await;
+    let forged = Fault::CheckpointForged { path, line: 2 };
+    assert_eq!(report.faults, [forged, cut.clone()]);
+    assert_eq!(report.accepted, []);
+    // Nor where that key is believed, as another node's is: nobody takes back another's word.
+    let believed = [stranger.public_key().clone()];
+    let report = place.verify_as(&place.keyring, &[], &believed).await.unwrap();
+    assert_eq!(report.faults, [cut]);
+    assert_eq!(report.accepted, []);
+}
+
+#[test]
+fn a_former_key_that_cannot_be_read_is_said_and_a_folder_that_is_not_there_holds_none() {
+    let root = tempfile::tempdir().unwrap();
+    let former = root.path().join("former");
+    assert_eq!(former_keys(&former).unwrap(), []);
+    fs::create_dir(&former).unwrap();
+    let key = keyring(root.path().join("keys")).public_key().clone();
+    fs::write(former.join("2026.pub"), format!("{}\n", key.to_hex())).unwrap();
+    fs::write(former.join("README"), "not a key").unwrap();
+    assert_eq!(former_keys(&former).unwrap(), [key]);
+    fs::write(former.join("2025.pub"), "not a key").unwrap();
+    let error = former_keys(&former).unwrap_err();
+    assert!(error.to_string().contains("2025.pub"), "{error}");
+}
+
+fn copy_of(place: &Place) -> PathBuf {
+    let copy = place.root.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    for path in files(place) {
+        fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+    }
+    copy
+}
+
+#[tokio::test]
+async fn a_copy_ends_when_it_was_made_and_that_is_no_fault() {
+    let place = Place::sealed(2).await;
+    let copy = copy_of(&place);
+    place.append_many(2).await;
+    place.seal().await;
+    // On the node that signs, beside its own.
+    let ours = Arc::clone(&place.keyring);
+    let report = place.verify_as(&ours, std::slice::from_ref(&copy), &[]).await.unwrap();
+    assert!(report.is_whole(), "{:?}", report.faults);
+    assert_eq!((report.checkpoints, report.after_checkpoint), (2, 0), "each counts once");
+    // On another node, which has never signed.
+    let other = keyring(place.root.path().join("other"));
+    fs::remove_dir_all(place.directory()).unwrap();
+    let report = place.verify_as(&other, &[copy], &place.trusted()).await.unwrap();
+    assert!(report.is_whole(), "{:?}", report.faults);
+    assert_eq!((report.checkpoints, report.after_checkpoint), (1, 2));
+}
+
+#[tokio::test]
+async fn a_folder_that_was_named_and_holds_no_checkpoints_is_said() {
+    let place = Place::sealed(2).await;
+    let (empty, nowhere) = (place.root.path().join("empty"), place.root.path().join("nowhere"));
+    fs::create_dir(&empty).unwrap();
+    for folder in [empty, nowhere] {
+        let said = place.verify_as(&place.keyring, std::slice::from_ref(&folder), &[]).await;
+        let error = said.unwrap_err().to_string();
+        assert!(error.contains(folder.to_str().unwrap()), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_while_the_files_are_read_is_not_missed() {
+    let place = Arc::new(Place::sealed(2).await);
+    // Reading this one lasts for as long as somebody has it open to write; it is read after ours.
+    let slow = place.root.path().join("slow");
+    fs::create_dir(&slow).unwrap();
+    let pipe = slow.join("1.checkpoints");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let signing = Arc::clone(&place);
+    let meanwhile = spawn(async move {
+        let opened = tokio::task::spawn_blocking(move || File::create(pipe)).await;
+        let held = opened.unwrap().unwrap();
+        signing.append_many(2).await;
+        signing.seal().await;
+        drop(held);
+    });
+    let report = place.verify_as(&place.keyring, std::slice::from_ref(&slow), &[]).await.unwrap();
+    meanwhile.await.unwrap();
+    assert!(report.is_whole(), "{:?}", report.faults);
 }
 
 #[tokio::test]

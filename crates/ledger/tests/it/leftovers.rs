@@ -81,11 +81,89 @@ async fn what_several_processes_left_comes_in_order_before_what_is_new() {
     run(&place, importer, leftovers, 13).await;
     assert_eq!(imported(&place).await, names(0..13));
     assert_eq!((spool.figures().records, spool.figures().bytes), (0, 0));
+    assert_eq!(spool.figures().imported, 13, "of whichever process");
     for name in ["a", "b"] {
         assert!(!folder(&place).join(name).exists(), "{name}");
     }
     let node = |listed: &Listed| listed.entry.detail["node"] == "here";
     assert!(entries(&place, Filter::default()).await.iter().all(node));
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_for_a_moment_holds_a_spool_up_and_loses_nothing() {
+    let place = Place::new().await;
+    left(&place, "a", 0..3).await;
+    left(&place, "b", 3..6).await;
+    let Ours { spool, importer, leftovers } = ours(&place, |options| options);
+    let segment = fs::read_dir(folder(&place).join("a")).unwrap().next().unwrap().unwrap().path();
+    let aside = place.root.path().join("aside");
+    // Whoever opens a folder to read it as a file gets an error that is none of the file's.
+    fs::rename(&segment, &aside).unwrap();
+    fs::create_dir(&segment).unwrap();
+    let mend = async {
+        for _ in 0..200 {
+            if spool.damaged().is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let said = spool.damaged();
+        fs::remove_dir(&segment).unwrap();
+        fs::rename(&aside, &segment).unwrap();
+        said
+    };
+    let (said, ()) = tokio::join!(mend, run(&place, importer, leftovers, 6));
+    assert!(said.unwrap().contains("directory"), "it is said while it lasts");
+    assert_eq!(imported(&place).await, names(0..6), "in order, and all of it");
+    assert_eq!(spool.damaged(), None);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_read_for_a_moment_is_read_later() {
+    let place = Place::new().await;
+    left(&place, "a", 0..3).await;
+    let segment = fs::read_dir(folder(&place).join("a")).unwrap().next().unwrap().unwrap().path();
+    let aside = place.root.path().join("aside");
+    fs::rename(&segment, &aside).unwrap();
+    fs::create_dir(&segment).unwrap();
+    let Ours { spool, importer, leftovers } = ours(&place, |options| options);
+    assert!(spool.damaged().is_some());
+    fs::remove_dir(&segment).unwrap();
+    fs::rename(&aside, &segment).unwrap();
+    run(&place, importer, leftovers, 3).await;
+    assert_eq!(imported(&place).await, names(0..3));
+    assert_eq!(spool.damaged(), None);
+}
+
+#[tokio::test]
+async fn what_is_still_being_written_is_neither_taken_nor_taken_away() {
+    let place = Place::new().await;
+    left(&place, ".b", 0..2).await;
+    fs::create_dir(folder(&place).join(".c")).unwrap();
+    let Ours { spool, leftovers, .. } = ours(&place, |options| options);
+    assert!(leftovers.is_empty());
+    assert_eq!(spool.figures().records, 0);
+    assert!(folder(&place).join(".b").exists() && folder(&place).join(".c").exists());
+}
+
+#[tokio::test]
+async fn an_entry_that_was_left_is_found_by_the_next_process() {
+    let place = Place::new().await;
+    let act = OwnEntry {
+        operator: Some("local:1000".into()),
+        fact: crate::place::act("/backups/one.tar"),
+        at_unix_ms: NOW_MS,
+    };
+    Spool::leave(&folder(&place), "a", act).await.unwrap();
+    let there: Vec<_> = fs::read_dir(folder(&place)).unwrap().collect();
+    assert_eq!(there.len(), 1, "{there:?}");
+    let Ours { spool, importer, leftovers } = ours(&place, |options| options);
+    assert_eq!((leftovers.len(), spool.figures().records), (1, 1));
+    let (stop, stopped) = watch::channel(true);
+    let (pool, ledger) = (place.db.runtime.clone(), place.ledger.clone());
+    importer.run(leftovers, pool, ledger, stopped).await;
+    drop(stop);
+    assert_eq!(entries(&place, Filter::default()).await[0].entry.subject, "/backups/one.tar");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use plimsoll_base::{ManualClock, SharedClock};
 use plimsoll_ledger::{
-    Actor, ActorKind, Append, Checkpoints, Fact, Ledger, ROOM, Report, Sealer, VerifyOptions,
-    verify,
+    Actor, ActorKind, Append, Checkpoints, Fact, Ledger, ROOM, Report, Sealer, SealerError,
+    VerifyOptions, verify,
 };
 use plimsoll_protection::{Keyring, KeyringOptions, PublicKey};
 use plimsoll_testkit::database::Database;
@@ -140,10 +140,24 @@ impl Place {
     }
 
     pub(crate) async fn verify(&self) -> Report {
+        self.verify_as(&self.keyring, &[], &[]).await.unwrap()
+    }
+
+    /// The same as a node with `own` keys, which has been given further folders and keys.
+    pub(crate) async fn verify_as(
+        &self,
+        own: &Keyring,
+        further: &[PathBuf],
+        trusted: &[PublicKey],
+    ) -> Result<Report, SealerError> {
         let mut conn = self.db.runtime.acquire().await.unwrap();
-        let options =
-            VerifyOptions { checkpoints: vec![self.directory()], trusted: self.trusted() };
-        verify(&mut conn, &options, &self.shared_clock(), |_| {}).await.unwrap()
+        let options = VerifyOptions {
+            checkpoints: self.directory(),
+            key: own.public_key().clone(),
+            further: further.to_vec(),
+            trusted: trusted.to_vec(),
+        };
+        verify(&mut conn, &options, &self.shared_clock(), |_| {}).await
     }
 
     /// The entry at a position.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_base::failpoint;
-use plimsoll_ledger::{AcceptError, Fault, Sealer, SealerError, SealerState};
+use plimsoll_ledger::{AcceptError, Fault, Sealer, SealerDoor, SealerError, SealerState};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -145,18 +145,11 @@ async fn one_seals_another_waits_and_takes_over() {
     stop_second.send(true).unwrap();
     second.await.unwrap();
     // With the checkpoints of both nodes everything is signed; with ours alone the rest lies after.
-    let mut conn = place.db.runtime.acquire().await.unwrap();
-    let mut options = plimsoll_ledger::VerifyOptions {
-        checkpoints: vec![place.directory()],
-        trusted: place.trusted(),
-    };
-    let clock = place.shared_clock();
-    let ours = plimsoll_ledger::verify(&mut conn, &options, &clock, |_| {}).await.unwrap();
+    let ours = place.verify().await;
     assert!(ours.is_whole(), "{:?}", ours.faults);
     assert_eq!((ours.checkpoint_size, ours.after_checkpoint), (3, 3));
-    options.checkpoints.push(directory);
-    options.trusted.push(keys.public_key().clone());
-    let both = plimsoll_ledger::verify(&mut conn, &options, &clock, |_| {}).await.unwrap();
+    let theirs = [keys.public_key().clone()];
+    let both = place.verify_as(&place.keyring, &[directory], &theirs).await.unwrap();
     assert!(both.is_whole(), "{:?}", both.faults);
     assert_eq!((both.checkpoint_size, both.after_checkpoint), (6, 0));
 }
@@ -207,6 +200,9 @@ async fn a_backup_restored_into_another_cluster_is_taken_over() {
     let report = place.verify().await;
     assert!(report.is_whole(), "{:?}", report.faults);
     assert_eq!(report.unsealed, 0);
+    let mut conn = place.db.runtime.acquire().await.unwrap();
+    let waits = plimsoll_ledger::unsealed_for(&mut conn, &place.shared_clock()).await.unwrap();
+    assert_eq!(waits, None, "what was sealed in another cluster waits for nothing");
 }
 
 #[tokio::test]
@@ -248,7 +244,9 @@ async fn nothing_is_signed_over_a_gap_until_an_operator_accepts_it() {
     let mut sealer = place.sealer();
     assert_eq!(sealer.once().await.unwrap(), 4, "sealing goes on");
     let state = sealer.state().borrow().clone();
-    let SealerState::Diverged { size: 4, why } = state else { panic!("{state:?}") };
+    let SealerState::Diverged { size: 4, checkpoint_size: 5, why } = state else {
+        panic!("{state:?}")
+    };
     assert!(why.contains("5 entries") && why.contains("ledger verify"), "{why}");
     drop(sealer);
     let report = place.verify().await;
@@ -268,6 +266,10 @@ async fn nothing_is_signed_over_a_gap_until_an_operator_accepts_it() {
     assert!(matches!(again, AcceptError::NothingDiffers), "{again}");
     place.append_many(3).await;
     place.others_have_ended().await;
+    // What is sealed in two parts would be signed in two, each a second after the other.
+    let sealed = |state: &SealerState| matches!(state, SealerState::Sealing { size: 7, .. });
+    let waited = tokio::time::timeout(Duration::from_secs(20), state.wait_for(sealed));
+    drop(waited.await.unwrap().unwrap());
     place.clock.advance(Duration::from_secs(2));
     let signed =
         |state: &SealerState| matches!(state, SealerState::Sealing { size: 7, checkpoint_size: 7 });
@@ -282,6 +284,78 @@ async fn nothing_is_signed_over_a_gap_until_an_operator_accepts_it() {
     let [(fault, note)] = report.accepted.as_slice() else { panic!("{:?}", report.accepted) };
     assert!(matches!(fault, Fault::HistoryRewritten { to: 5, sequence: 1, .. }), "{fault}");
     assert_eq!(note, why);
+}
+
+/// A ledger that was set back, and a sealer that runs on it and has noticed.
+async fn set_back(within: Duration) -> (Place, SealerDoor, Running) {
+    let place = Place::sealed(5).await;
+    place
+        .tamper(
+            "delete from ledger.entries where id in
+                (select entry_id from ledger.seals where position > 3);
+             delete from ledger.seals where position > 3",
+        )
+        .await;
+    let sealer = place.sealer().within(within);
+    let (door, mut state) = (sealer.door(), sealer.state());
+    let (stop, stopped) = watch::channel(false);
+    let run = spawn(sealer.run(stopped));
+    state.wait_for(|state| matches!(state, SealerState::Diverged { .. })).await.unwrap();
+    (place, door, Running { stop, state, run })
+}
+
+struct Running {
+    stop: watch::Sender<bool>,
+    state: watch::Receiver<SealerState>,
+    run: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    async fn signs_again_and_ends(mut self) {
+        let signing = |state: &SealerState| matches!(state, SealerState::Sealing { .. });
+        let waited = tokio::time::timeout(Duration::from_secs(20), self.state.wait_for(signing));
+        drop(waited.await.unwrap().unwrap());
+        self.stop.send_replace(true);
+        self.run.await.unwrap();
+    }
+}
+
+/// The records in our folder that accept something.
+fn accepted(place: &Place) -> usize {
+    let files = std::fs::read_dir(place.directory()).unwrap();
+    let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    texts.map(|text| text.matches("\"kind\":\"accepted\"").count()).sum()
+}
+
+#[tokio::test]
+async fn what_is_signed_is_accepted_whatever_the_database_does_after_it() {
+    let (place, door, running) = set_back(Duration::from_millis(500)).await;
+    // The sealer cannot note what it has signed.
+    let mut conn = place.db.owner.acquire().await.unwrap();
+    let mut held = conn.begin().await.unwrap();
+    sqlx::query("lock table ledger.checkpoint_marks in access exclusive mode")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let said = door.accept("restored").await;
+    assert_eq!(accepted(&place), 1, "it is signed");
+    assert_eq!(said.unwrap(), 3, "so whoever asked has to know");
+    held.rollback().await.unwrap();
+    running.signs_again_and_ends().await;
+    assert_eq!(accepted(&place), 1);
+    let report = place.verify().await;
+    assert!(report.is_whole(), "{:?}", report.faults);
+}
+
+#[tokio::test]
+async fn of_two_who_accept_at_once_one_signs() {
+    let (place, door, running) = set_back(Duration::from_secs(20)).await;
+    let (one, other) = tokio::join!(door.accept("one"), door.accept("other"));
+    running.signs_again_and_ends().await;
+    assert_eq!(accepted(&place), 1);
+    assert_eq!(one.unwrap(), 3);
+    let other = other.unwrap_err();
+    assert!(matches!(other, AcceptError::NothingDiffers), "{other}");
 }
 
 #[tokio::test]

@@ -125,6 +125,17 @@ async fn a_full_spool_refuses_at_once_and_takes_again_after_import() {
 }
 
 #[tokio::test]
+async fn there_is_room_where_the_longest_record_fits_with_its_head() {
+    let place = Place::new().await;
+    let longest = plimsoll_ledger::RECORD_BYTES_MAX as u64 + 8;
+    for (bytes_max, fits) in [(longest - 1, false), (longest, true)] {
+        let bounds = SpoolOptions { bytes_max, ..options(&place) };
+        let (spool, _importer) = Spool::open(&bounds).unwrap();
+        assert_eq!(spool.has_room(), fits, "{bytes_max}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_is_too_long_is_refused_alone() {
     let place = Place::new().await;
     let (spool, _importer) = Spool::open(&options(&place)).unwrap();

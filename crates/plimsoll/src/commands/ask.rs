@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use http::Method;
-use plimsoll_console::client;
+use plimsoll_console::client::{self, AskError};
 use plimsoll_manifest::env;
 use serde_json::Value;
 
@@ -36,7 +36,10 @@ pub(crate) fn ask_streaming(
     take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let asked = client::ask_streaming(data_dir, Method::GET, path, None, take);
-    runtime()?.block_on(asked).map_err(Failure::failed)
+    runtime()?.block_on(asked).map_err(|error| match error {
+        AskError::NotTaken(error) => Failure::unwritten(error),
+        error => Failure::failed(error),
+    })
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -45,7 +48,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// Writes a line to standard output.
 pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
-    writeln!(io::stdout(), "{line}").map_err(Failure::failed)
+    writeln!(io::stdout(), "{line}").map_err(Failure::unwritten)
 }
 
 /// One JSON document, for scripts.

@@ -97,10 +97,12 @@ async fn write(
     backup::backup(source, options).await.map_err(Failure::failed)
 }
 
-/// The copies of what lies in a folder; none where there is no folder.
+/// The copies of a folder's checkpoints, and of nothing else that lies there; none where there is
+/// no folder.
 fn copy_checkpoints(from: &Path, into: &Path) -> io::Result<Vec<PathBuf>> {
     let mut copies = Vec::new();
-    for path in files(from)? {
+    let ours = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "checkpoints");
+    for path in files(from)?.into_iter().filter(ours) {
         let copy = into.join(path.file_name().unwrap_or_default());
         match fs::copy(&path, &copy) {
             Ok(_) => copies.push(copy),

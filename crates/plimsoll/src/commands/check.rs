@@ -30,9 +30,9 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
                 plural(services, "service"),
                 plural(operations, "operation"),
             )
-            .map_err(Failure::failed)?;
+            .map_err(Failure::unwritten)?;
             for notice in notices(&setup) {
-                writeln!(out, "{shown}: note: {notice}").map_err(Failure::failed)?;
+                writeln!(out, "{shown}: note: {notice}").map_err(Failure::unwritten)?;
             }
             Ok(())
         }
@@ -40,12 +40,12 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
             let answer = json!({
                 "faults": [], "notices": notices(&setup), "hash": setup.input.hash,
             });
-            writeln!(out, "{answer:#}").map_err(Failure::failed)
+            writeln!(out, "{answer:#}").map_err(Failure::unwritten)
         }
         (Err(faults), Output::Text) => Err(failure(&faults)),
         (Err(faults), Output::Json) => {
             let answer = json!({ "faults": faults });
-            writeln!(out, "{answer:#}").map_err(Failure::failed)?;
+            writeln!(out, "{answer:#}").map_err(Failure::unwritten)?;
             Err(Failure::FaultsTold)
         }
     }

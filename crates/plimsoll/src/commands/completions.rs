@@ -11,5 +11,5 @@ use crate::exit::Failure;
 pub(crate) fn run(shell: Shell) -> Result<(), Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "plimsoll", &mut text);
-    io::Write::write_all(&mut io::stdout(), &text).map_err(Failure::failed)
+    io::Write::write_all(&mut io::stdout(), &text).map_err(Failure::unwritten)
 }

@@ -28,5 +28,5 @@ pub(crate) fn run(arguments: &Token) -> Result<(), Failure> {
         ttl: ttl.0,
     };
     let token = issuer.mint(&mint, SystemClock::new().unix_seconds()).map_err(Failure::failed)?;
-    writeln!(io::stdout(), "{token}").map_err(Failure::failed)
+    writeln!(io::stdout(), "{token}").map_err(Failure::unwritten)
 }

@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
     }
     findings.extend(database(arguments));
     findings.extend(redis());
-    tell(&findings, arguments.output).map_err(Failure::failed)?;
+    tell(&findings, arguments.output).map_err(Failure::unwritten)?;
     if findings.iter().any(|finding| finding.state == State::Broken) {
         return Err(Failure::Failed("something would not work; see above".to_owned()));
     }

@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Init) -> Result<(), Failure> {
         io::stdout(),
         "wrote {target}\nnext: read it, then\n  plimsoll check {target}\n  plimsoll up --manifest {target}"
     )
-    .map_err(Failure::failed)
+    .map_err(Failure::unwritten)
 }
 
 /// The contract as the manifest has to name it: a relative path in a manifest starts where the

@@ -41,10 +41,7 @@ fn accept(arguments: &Accept) -> Result<(), Failure> {
 
 /// The path that asks for a verification.
 fn verification(arguments: &Verify) -> Result<String, Failure> {
-    let path = "/api/v1/ledger/verify";
-    if arguments.checkpoints.is_empty() {
-        return Ok(path.to_owned());
-    }
+    let keys: Vec<String> = trusted(arguments)?.iter().map(PublicKey::to_hex).collect();
     let mut folders = Vec::new();
     for folder in &arguments.checkpoints {
         let said = |error| Failure::Failed(format!("--checkpoints {}: {error}", folder.display()));
@@ -52,7 +49,9 @@ fn verification(arguments: &Verify) -> Result<String, Failure> {
         let odd = || Failure::Failed(format!("--checkpoints {}: not UTF-8", folder.display()));
         folders.push(whole.to_str().ok_or_else(odd)?.to_owned());
     }
-    Ok(format!("{path}?checkpoints={}", escaped(&json!(folders).to_string())))
+    let list = |list: &[String]| escaped(&json!(list).to_string());
+    let (folders, keys) = (list(&folders), list(&keys));
+    Ok(format!("/api/v1/ledger/verify?checkpoints={folders}&keys={keys}"))
 }
 
 fn tail(arguments: &Tail) -> Result<(), Failure> {
@@ -211,7 +210,7 @@ fn export(arguments: &Export) -> Result<(), Failure> {
     let Some(file) = &arguments.file else {
         let mut out = BufWriter::new(io::stdout().lock());
         ask_streaming(&directory, &path, |piece| out.write_all(piece))?;
-        return out.flush().map_err(Failure::failed);
+        return out.flush().map_err(Failure::unwritten);
     };
     // Never over another: an export is evidence.
     let opened = OpenOptions::new().write(true).create_new(true).open(file);

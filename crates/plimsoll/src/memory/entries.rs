@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use plimsoll_ledger::{AppliedMigration, Fact, Leftover, OwnEntry};
+use plimsoll_ledger::{AppliedMigration, Fact, Leftover, OwnEntry, Spool, SpoolError};
 use plimsoll_store::{PgPool, Room};
 use tokio::sync::watch;
 
@@ -88,15 +88,6 @@ fn applied(room: &Room) -> Vec<AppliedMigration> {
 }
 
 /// Leaves an entry for the next start, in a spool of its own: for commands that find no server.
-pub(crate) async fn leave(
-    data_dir: &Path,
-    own: OwnEntry,
-) -> Result<(), plimsoll_ledger::SpoolError> {
-    let directory = spools(data_dir).join(uuid::Uuid::now_v7().to_string());
-    let options = plimsoll_ledger::SpoolOptions::new(&directory);
-    let (spool, _) = plimsoll_ledger::Spool::open(&options)?;
-    match spool.submit_own(own) {
-        Ok(durable) => durable.await,
-        Err(_full) => Err(plimsoll_ledger::SpoolError::Closed),
-    }
+pub(crate) async fn leave(data_dir: &Path, own: OwnEntry) -> Result<(), SpoolError> {
+    Spool::leave(&spools(data_dir), &uuid::Uuid::now_v7().to_string(), own).await
 }

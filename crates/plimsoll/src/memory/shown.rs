@@ -34,11 +34,12 @@ impl Memory {
         let verified = self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sealer = self.shared.sealer.get().map(|state| state.borrow().clone());
         let (sealed, checkpointed) = match &sealer {
-            Some(SealerState::Sealing { size, checkpoint_size }) => (*size, *checkpoint_size),
-            Some(SealerState::Diverged { size, .. } | SealerState::Unsigned { size, .. }) => {
-                (*size, 0)
-            }
-            _ => (0, 0),
+            Some(
+                SealerState::Sealing { size, checkpoint_size }
+                | SealerState::Diverged { size, checkpoint_size, .. },
+            ) => (*size, Some(*checkpoint_size)),
+            Some(SealerState::Unsigned { size, .. }) => (*size, None),
+            _ => (0, None),
         };
         MemoryRow {
             database_down: standing.database_down,
@@ -132,8 +133,10 @@ impl Shared {
         mut stop: watch::Receiver<bool>,
     ) {
         let options = VerifyOptions {
-            checkpoints: vec![checkpoints(&self.data_dir)],
-            trusted: vec![self.keyring.public_key().clone()],
+            checkpoints: checkpoints(&self.data_dir),
+            key: self.keyring.public_key().clone(),
+            further: Vec::new(),
+            trusted: self.former.clone(),
         };
         let mut wait = VERIFY_FIRST;
         while !stopped_within(&mut stop, wait).await {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use plimsoll_testkit::RawResponse;
@@ -112,18 +113,51 @@ fn a_replaced_key_is_said_until_its_checkpoints_are_moved_away() {
         (scene.edge.metric("plimsoll_ledger_sealer_up").ok()? == Some(1.0)).then_some(())
     });
     signed(data_dir);
-    // What the old key signed counts once its public half is named.
+    // What the old key signed counts once its public half is named, and not by its own folder.
     let folder = former.to_str().unwrap();
+    let with = ["ledger", "verify", "--checkpoints", folder];
     let alone = json(data_dir, &["ledger", "verify"])["checkpoints"].as_u64().unwrap();
-    let unknown = command(data_dir, &["ledger", "verify", "--checkpoints", folder]);
-    assert_eq!(unknown.status.code(), Some(1), "nobody knows the key");
-    fs::write(former.join("2026.pub"), key).unwrap();
-    let both = json(data_dir, &["ledger", "verify", "--checkpoints", folder]);
-    assert_eq!(both["whole"], true, "{both}");
-    assert!(both["checkpoints"].as_u64().unwrap() > alone, "{both}");
+    fs::write(former.join("2026.pub"), &key).unwrap();
+    assert_eq!(command(data_dir, &with).status.code(), Some(1), "no folder vouches for itself");
+    let more = |report: &Value| report["checkpoints"].as_u64().unwrap() > alone;
+    let named = json(data_dir, &[&with[..], &["--key", &key]].concat());
+    assert!(named["whole"] == true && more(&named), "{named}");
+    let odd = command(data_dir, &["ledger", "verify", "--key", "0123"]);
+    assert!(String::from_utf8_lossy(&odd.stderr).contains("64 hexadecimal digits"));
     let (refused, body) =
         scene.edge.ops_get("/api/v1/ledger/verify?checkpoints=%5B%22/etc%22%5D").unwrap();
     assert_eq!(refused, 400, "over the network nobody looks into folders: {body}");
+    // For good, beside the keys, where it is read at the next start.
+    ended(&mut scene);
+    fs::create_dir(data_dir.join("keys/former")).unwrap();
+    fs::write(data_dir.join("keys/former/2026.pub"), &key).unwrap();
+    scene.edge = restarted(&scene, data_dir, &[], "");
+    signed(data_dir);
+    let kept = json(data_dir, &with);
+    assert!(kept["whole"] == true && more(&kept), "{kept}");
+    let empty = tempfile::tempdir().unwrap();
+    let nothing = ["ledger", "verify", "--checkpoints", path(empty.path())];
+    let said = command(data_dir, &nothing);
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(!said.status.success() && text.contains(path(empty.path())), "{text}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let mut scene = Scene::shop("");
+    let data_dir = tempfile::tempdir().unwrap();
+    let data_dir = data_dir.path();
+    scene.edge = restarted(&scene, data_dir, &[], "");
+    signed(data_dir);
+    for arguments in [&["export"][..], &["tail"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        command.arg("ledger").args(arguments).arg("--data-dir").arg(data_dir);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((&*text, output.status.code()), ("", Some(141)), "{arguments:?}");
+    }
 }
 
 fn without_postgres(scene: &Scene, data_dir: &Path, nothing: &Path, more: &str) -> Scene {
@@ -196,6 +230,8 @@ fn every_migration_has_one_entry_with_what_it_is_called() {
     scene.edge = restarted(&scene, data_dir, &[], "");
     soon(|| (entries(data_dir, "plimsoll.start").len() == 2).then_some(()));
     assert_eq!(entries(data_dir, "migration.run").len(), first.len());
+    let log = scene.edge.stderr();
+    assert!(!log.contains("already exists"), "nothing is said of what is there: {log}");
 }
 
 const FULL: &str = "[ledger]\nspool_bytes_max = \"64KiB\"\n\

@@ -11,6 +11,9 @@
 //! to Redis apart; where more than [`KEYS_PER_ROUND_MAX`] keys used something, those whose turn
 //! comes later wait for more rounds.
 //!
+//! Nor is a request refused that would fit beside what all nodes let through, but for one round:
+//! within it units are paid in the order in which they are told.
+//!
 //! One node counts exactly as if there was no Redis while its calls are answered or not made. Where
 //! Redis did one and the answer was lost, nobody can tell: what was told in it is told again, and
 //! counts once more, as if another node had used it, for each answer lost.

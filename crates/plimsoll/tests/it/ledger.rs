@@ -132,7 +132,8 @@ fn a_replaced_key_is_said_until_its_checkpoints_are_moved_away() {
     fs::create_dir(data_dir.join("keys/former")).unwrap();
     fs::write(data_dir.join("keys/former/2026.pub"), &key).unwrap();
     scene.edge = restarted(&scene, data_dir, &[], "");
-    signed(data_dir);
+    let reached = || command(data_dir, &["ledger", "verify"]).status.success().then_some(());
+    soon_within(Duration::from_secs(15), reached);
     let kept = json(data_dir, &with);
     assert!(kept["whole"] == true && more(&kept), "{kept}");
     let empty = tempfile::tempdir().unwrap();

@@ -6,8 +6,8 @@
 //!
 //! What strangers send: `request_path_and_headers`, `client_context`, `forwarded`, `traceparent`,
 //! `router_find`, `bearer_token`. What other systems or the team's own files hold: `jwks_document`,
-//! `contract_document`, `manifest_text`, and what tracers send: `otlp_traces`, `otlp_traces_json`,
-//! `otlp_metrics`, `otlp_metrics_json`, `database_statement`.
+//! `contract_document`, `manifest_text`, `plan_document`, `report_import`, and what tracers send:
+//! `otlp_traces`, `otlp_traces_json`, `otlp_metrics`, `otlp_metrics_json`, `database_statement`.
 
 pub mod bearer_token;
 pub mod client_context;
@@ -17,6 +17,8 @@ mod head;
 pub mod jwks_document;
 pub mod manifest_text;
 pub mod otlp;
+pub mod plan_document;
+pub mod report_import;
 pub mod request_path_and_headers;
 pub mod router_find;
 pub mod traceparent;

@@ -1,11 +1,12 @@
-// Looks at the console as a reader does: browser.mjs CHROMIUM checks|images OPS [DIRECTORY]
+// Looks at the console as a reader does: browser.mjs CHROMIUM checks|images OPS BOARD [DIRECTORY]
+// OPS is a node that runs, BOARD the board over made-up evidence.
 // Prints a line of JSON for each check; `run` beside this file starts it and counts them.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const [executablePath, task, ops, directory] = process.argv.slice(2);
+const [executablePath, task, ops, board, directory] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const MOVES_WITHIN_MS = 3000;
@@ -59,7 +60,7 @@ async function shifts(page, ms) {
 }
 
 // A page with what it asked for and complained of.
-async function open(browser, options, path = "/") {
+async function open(browser, options, path = "/", base = ops) {
   const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
   const page = await context.newPage();
   const seen = { asked: [], complaints: [], kinds: {} };
@@ -72,7 +73,7 @@ async function open(browser, options, path = "/") {
   });
   page.on("pageerror", (error) => seen.complaints.push(String(error)));
   if (options?.javaScriptEnabled !== false) await page.addInitScript(watchShifts);
-  const response = await page.goto(ops + path);
+  const response = await page.goto(base + path);
   return { page, seen, response, close: () => context.close() };
 }
 
@@ -128,7 +129,7 @@ async function live(browser) {
 // What the first presses of Tab come to.
 async function tabbed(page) {
   const stops = [];
-  for (let press = 0; press < 8; press += 1) {
+  for (let press = 0; press < 11; press += 1) {
     await page.keyboard.press("Tab");
     stops.push(await page.evaluate(() => {
       const { id, textContent, outerHTML } = document.activeElement;
@@ -142,9 +143,11 @@ async function tabbed(page) {
 async function keyboard(page) {
   section("by keyboard alone");
   const stops = await tabbed(page);
-  const links = await text(page, "nav a");
+  const pages = await text(page, "nav[aria-label=Pages] a");
+  const links = await text(page, "nav[aria-label=Window] a");
   const names = stops.map((stop) => stop.text);
   check("Tab comes to the link past the head first", names[0] === "Skip to the figures", names);
+  check("to each page", pages.length === 3 && pages.every((link) => names.includes(link)), names);
   check("to each window", links.length === 3 && links.every((link) => names.includes(link)), names);
   check("and to Pause", stops.some(({ id }) => id === "pause"), names);
   const unseen = stops.filter(({ outlineStyle }) => outlineStyle === "none");
@@ -164,7 +167,7 @@ async function keyboard(page) {
   await page.keyboard.press("Shift+Tab");
   await page.keyboard.press("Enter");
   await page.waitForURL(/window=300/);
-  const here = await text(page, "nav a[aria-current]");
+  const here = await text(page, "nav[aria-label=Window] a[aria-current]");
   check("Enter chooses a window", here.length === 1 && here[0] === links[2], here);
 }
 
@@ -226,6 +229,144 @@ async function ledgerNarrowed(browser) {
   await close();
 }
 
+// A page of the board stands still and is the board's own: what each of them has to be.
+async function boardPage(browser, name, path, options, base = board) {
+  section(`${path}, ${name}`);
+  const { page, seen, response, close } = await open(browser, options, path, base);
+  check("it answers", response.status() === 200, response.status());
+  const { brief, rules } = await barriers(page);
+  check(`axe finds none in ${rules} rules that apply`, brief.length === 0 && rules > 15, brief);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  check("the page does not scroll sideways", wide <= options.viewport.width, wide);
+  const shifted = await page.evaluate(() => window.shifts);
+  check("nothing shifted while it came", shifted.length === 0, shifted);
+  const elsewhere = seen.asked.filter((url) => new URL(url).origin !== base);
+  check("every request is to the ops listener", elsewhere.length === 0, elsewhere);
+  const scripts = seen.asked.filter((url) => url.endsWith(".js"));
+  check("it has no script", scripts.length === 0, scripts);
+  check("no complaint in its console", seen.complaints.length === 0, seen.complaints);
+  await close();
+}
+
+async function boardPages(browser) {
+  const forms = [
+    ["light", { viewport: WIDE, colorScheme: "light" }],
+    ["dark", { viewport: WIDE, colorScheme: "dark" }],
+    ["390 px wide", { viewport: NARROW }],
+  ];
+  const { page, close } = await open(browser, {}, "/api/v1/board", board);
+  const { gates } = JSON.parse(await page.evaluate(() => document.body.innerText));
+  await close();
+  const one = (light) => `/board/gates/${gates.find((gate) => gate.light === light).id}`;
+  const paths = ["/board", "/board?state=red&area=security", one("green"), one("red"),
+    "/board/summary"];
+  for (const path of paths) {
+    for (const [name, options] of forms) await boardPage(browser, name, path, options);
+  }
+  await boardPage(browser, "of a node that runs", "/board", forms[0][1], ops);
+  return gates;
+}
+
+// A state is a shape and a word, never a colour alone.
+async function boardWords(browser, gates) {
+  section("the board, by words and shapes");
+  const { page, close } = await open(browser, {}, "/board", board);
+  const words = await text(page, "#gates ul.gates .stands .light");
+  const built = gates.filter((gate) => gate.built);
+  check("each gate that can be answered says its state", words.length === built.length
+    && words.every((word) => ["red", "amber", "green"].includes(word)), words.length);
+  const later = await text(page, "#gates ul.later > li");
+  check("and the others stand below, with what to do", later.length
+    === gates.length - built.length, later.length);
+  const dots = await page.locator(".row.wide a.dot").evaluateAll((all) =>
+    all.map((dot) => [dot.getAttribute("aria-label").split(":")[0],
+      dot.querySelector("circle, polygon, rect").tagName].join(" ")));
+  const shapes = ["green circle", "amber polygon", "red rect"];
+  check("each gate is a shape of its state in the 90 days", dots.length === gates.length
+    && dots.every((dot) => shapes.includes(dot)), [...new Set(dots)]);
+  await page.locator(".row.wide a.dot").first().click();
+  await page.waitForURL(/board\/gates\//);
+  check("which leads to the gate", (await text(page, "h1")).length === 1);
+  await close();
+}
+
+async function boardByKeyboard(browser) {
+  section("the board, by keyboard alone");
+  const { page, close } = await open(browser, {}, "/board", board);
+  const stops = [];
+  for (let press = 0; press < 70; press += 1) {
+    await page.keyboard.press("Tab");
+    stops.push(await page.evaluate(() => {
+      const at = document.activeElement;
+      const { outlineStyle } = getComputedStyle(at);
+      return { text: at.textContent.trim(), tag: at.tagName, class: at.getAttribute("class"),
+        html: at.outerHTML.slice(0, 80), outlineStyle };
+    }));
+  }
+  check("Tab comes to the link past the head first", stops[0].text === "Skip to the board");
+  check("no shape of the 90 days is a stop of its own",
+    stops.every((stop) => !(stop.class ?? "").includes("dot")));
+  check("it comes to the usual questions and to the form",
+    stops.some(({ text }) => text.startsWith("Due and red"))
+    && stops.some(({ tag }) => tag === "SELECT"), stops.map(({ text }) => text.slice(0, 30)));
+  const unseen = stops.filter(({ outlineStyle }) => outlineStyle === "none");
+  check("one sees where one is", unseen.length === 0, unseen);
+  await close();
+}
+
+async function boardNarrowed(browser) {
+  section("the board, narrowed without script");
+  const { page, close } = await open(browser, { javaScriptEnabled: false }, "/board", board);
+  await page.selectOption("select[name=state]", "green");
+  await page.selectOption("select[name=how]", "declared");
+  await page.click("form button");
+  await page.waitForURL(/state=green/);
+  const words = await text(page, "#gates .stands .light");
+  const hows = await text(page, "#gates .evidence .how");
+  check("only such gates are left", words.length > 0 && words.every((word) => word === "green")
+    && hows.every((how) => how === "declared"), { words, hows });
+  for (const [name, kind] of [["Gates as CSV", "text/csv"],
+    ["This page as JSON", "application/json"]]) {
+    const href = await page.locator("footer").getByText(name, { exact: true }).getAttribute("href");
+    const answer = await page.request.get(board + href);
+    const body = await answer.text();
+    check(`${name} keeps what was asked`, answer.status() === 200 && href.includes("how=declared")
+      && answer.headers()["content-type"].startsWith(kind) && !body.includes("measured,"), href);
+  }
+  await page.goto(`${board}/board/gates/none`);
+  check("an unknown gate is a page that leads back", (await page.content()).includes("PLM-OPS-0001")
+    && await page.locator("a[href='/board']").count() > 0);
+  await close();
+}
+
+const pagesOf = (pdf) => pdf.toString("latin1").match(/\/Type\s*\/Page\b(?!s)/g)?.length;
+
+async function printed(browser) {
+  section("printed");
+  const { page, close } = await open(browser, {}, "/board/summary", board);
+  for (const format of ["A4", "Letter"]) {
+    const pages = pagesOf(await page.pdf({ format, printBackground: false }));
+    check(`the summary is one page of ${format}`, pages === 1, pages);
+  }
+  // As full as it can be: every name and every reason as long as the page lets it be.
+  await page.evaluate(() => {
+    for (const item of document.querySelectorAll(".why li")) {
+      item.querySelector("b").textContent = "Wide words make more room ".repeat(3).slice(0, 56);
+      const said = [...item.childNodes]
+        .filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+      if (said.length > 0) said.at(-1).data = ` ${"wwmm ".repeat(16)}`;
+    }
+  });
+  for (const format of ["A4", "Letter"]) {
+    const pages = pagesOf(await page.pdf({ format, printBackground: false }));
+    check(`and with the longest texts, too, of ${format}`, pages === 1, pages);
+  }
+  await page.goto(`${board}/board`);
+  const pages = pagesOf(await page.pdf({ format: "A4" }));
+  check("the board takes more, so pages are counted", pages > 1, pages);
+  await close();
+}
+
 async function withoutScript(browser) {
   section("without script");
   const { page, close } = await open(browser, { javaScriptEnabled: false });
@@ -280,6 +421,26 @@ async function images(browser) {
     check(file, (await text(page, "#link"))[0] === "Live");
     await close();
   }
+  await boardImages(browser);
+}
+
+async function boardImages(browser) {
+  const wide = { ...WIDE, height: 1300 };
+  const shots = [
+    ["board-light.png", { viewport: wide }],
+    ["board-dark.png", { viewport: wide, colorScheme: "dark" }],
+    ["board-narrow.png", { viewport: { ...NARROW, height: 1175 } }],
+  ];
+  for (const [file, options] of shots) {
+    const { page, response, close } = await open(browser, options, "/board", board);
+    await page.screenshot({ path: join(directory, file) });
+    check(file, response.status() === 200);
+    await close();
+  }
+  const { page, close } = await open(browser, {}, "/board/summary", board);
+  const pdf = await page.pdf({ path: join(directory, "board-summary.pdf"), format: "A4" });
+  check("board-summary.pdf", pagesOf(pdf) === 1);
+  await close();
 }
 
 const browser = await chromium.launch({ executablePath, args: FLAGS });
@@ -295,6 +456,11 @@ try {
     await ledger(browser, "dark", { viewport: WIDE, colorScheme: "dark" });
     await ledger(browser, "390 px wide", { viewport: NARROW });
     await ledgerNarrowed(browser);
+    const gates = await boardPages(browser);
+    await boardWords(browser, gates);
+    await boardByKeyboard(browser);
+    await boardNarrowed(browser);
+    await printed(browser);
     await withoutScript(browser);
     await strangers(browser);
     await controls(browser);

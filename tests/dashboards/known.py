@@ -46,7 +46,7 @@ def exposed(found):
 def label_values():
     """Label values that stand in the code: enums of counters, status classes, the own limit."""
     texts = [
-        (TELEMETRY / "counter.rs").read_text(),
+        (TELEMETRY / "counter" / "labels.rs").read_text(),
         (TELEMETRY / "exposition.rs").read_text(),
         (REPO / "crates" / "edge" / "src" / "config.rs").read_text(),
     ]

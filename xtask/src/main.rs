@@ -1,7 +1,9 @@
-//! Checks of the house: `cargo xtask check [doors|drivers|tidy]`.
+//! Checks of the house: `cargo xtask check [doors|drivers|gates|tidy]`.
 //!
 //! * **doors**: which crate may depend on which, by the floors of `doors.toml`;
 //! * **drivers**: which crate may touch a heavy or dangerous dependency;
+//! * **gates**: every capability brings the evidence its readiness gates ask for, by
+//!   `crates/plan/gates.toml`;
 //! * **tidy**: sizes, words, links and the form of documents, by `tidy.toml`.
 //!
 //! Every finding names a file and says what to do. Exit code 0: nothing found (warnings do not
@@ -12,6 +14,7 @@ mod documents;
 mod doors;
 mod drivers;
 mod finding;
+mod gates;
 mod house;
 mod rust_text;
 mod table;
@@ -34,17 +37,17 @@ enum CheckError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{path}: {source}")]
     Toml { path: PathBuf, source: Box<toml::de::Error> },
-    #[error("unknown argument `{0}`: the checks are doors, drivers, tidy")]
+    #[error("unknown argument `{0}`: the checks are doors, drivers, gates, tidy")]
     Argument(String),
 }
 
 /// Which checks to run; without a name, all.
-const CHECKS: [&str; 3] = ["doors", "drivers", "tidy"];
+const CHECKS: [&str; 4] = ["doors", "drivers", "gates", "tidy"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().map(String::as_str) != Some("check") {
-        say("usage: cargo xtask check [doors] [drivers] [tidy]");
+        say("usage: cargo xtask check [doors] [drivers] [gates] [tidy]");
         return ExitCode::from(2);
     }
     match run(Path::new("."), &arguments[1..]) {
@@ -72,6 +75,9 @@ fn run(here: &Path, names: &[String]) -> Result<Vec<Finding>, CheckError> {
     }
     if wanted("drivers") {
         findings.extend(drivers::check(&house, &doors));
+    }
+    if wanted("gates") {
+        findings.extend(gates::check(&house, &doors)?);
     }
     if wanted("tidy") {
         let rules: TidyTable = table::read(&house.root.join("xtask/tidy.toml"))?;

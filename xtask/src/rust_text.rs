@@ -11,22 +11,44 @@ pub(crate) fn without_literals(source: &str) -> String {
     read(source, true)
 }
 
+/// The inside of every string of the source, as it is written there; not of its test module.
+pub(crate) fn literals(source: &str) -> Vec<&str> {
+    let mut reader = Reader::new(source, false);
+    reader.run();
+    let own = reader.out.find(TESTS).unwrap_or(reader.out.len());
+    let before = reader.strings.into_iter().take_while(|(at, _)| *at < own);
+    before.filter_map(|(_, text)| text.get(text.find('"')? + 1..text.rfind('"')?)).collect()
+}
+
+/// What a test module at the end of a file starts with.
+pub(crate) const TESTS: &str = "#[cfg(test)]";
+
 fn read(source: &str, for_width: bool) -> String {
-    let mut reader = Reader { rest: source, out: String::new(), for_width };
-    while !reader.rest.is_empty() {
-        reader.step();
-    }
+    let mut reader = Reader::new(source, for_width);
+    reader.run();
     reader.out
 }
 
 struct Reader<'a> {
     rest: &'a str,
     out: String,
+    /// Every string with its quotes, and where it stood in `out`.
+    strings: Vec<(usize, &'a str)>,
     /// Comments are kept and literals taken out, in place of both being blanked.
     for_width: bool,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(source: &'a str, for_width: bool) -> Self {
+        Self { rest: source, out: String::new(), strings: Vec::new(), for_width }
+    }
+
+    fn run(&mut self) {
+        while !self.rest.is_empty() {
+            self.step();
+        }
+    }
+
     fn step(&mut self) {
         let rest = self.rest;
         if rest.starts_with("//") {
@@ -34,9 +56,9 @@ impl Reader<'_> {
         } else if rest.starts_with("/*") {
             self.comment(block_comment(rest));
         } else if let Some(length) = raw_string(rest).filter(|_| !self.inside_word()) {
-            self.literal(length);
+            self.text(length);
         } else if rest.starts_with('"') {
-            self.literal(quoted(rest, '"'));
+            self.text(quoted(rest, '"'));
         } else if let Some(length) = character(rest) {
             self.literal(length);
         } else if let Some(next) = rest.chars().next() {
@@ -53,6 +75,11 @@ impl Reader<'_> {
         } else {
             self.blank(length);
         }
+    }
+
+    fn text(&mut self, length: usize) {
+        self.strings.push((self.out.len(), &self.rest[..length]));
+        self.literal(length);
     }
 
     fn literal(&mut self, length: usize) {
@@ -218,6 +245,14 @@ mod tests {
         for open in ["\"a", "/* a", "r#\"a\"", "'\\"] {
             assert_eq!(bare(open).trim(), "", "{open}");
         }
+    }
+
+    #[test]
+    fn strings_are_read_as_they_stand_and_not_those_of_tests() {
+        let source = "a(\"b\"); // \"no\"\nc(r#\"d\"e\"#, b\"f\", '\"', \"g\\n\", \"\");\n\
+                      #[cfg(test)]\nmod tests { const H: &str = \"h\"; }";
+        assert_eq!(literals(source), ["b", "d\"e", "f", "g\\n", ""]);
+        assert_eq!(literals("\"é\" \"never ends"), ["é"]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ fn unused(member: &Member, code: &str) -> Vec<Finding> {
 }
 
 /// The code below `dir` without comments, strings and test modules.
-fn collect(dir: &Path, code: &mut String) -> Result<(), CheckError> {
+pub(crate) fn collect(dir: &Path, code: &mut String) -> Result<(), CheckError> {
     let io = |source| CheckError::Io { path: dir.to_owned(), source };
     for entry in fs::read_dir(dir).map_err(io)? {
         let path = entry.map_err(io)?.path();
@@ -51,7 +51,7 @@ fn collect(dir: &Path, code: &mut String) -> Result<(), CheckError> {
             collect(&path, code)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let bare = rust_text::bare(&read_text(&path)?);
-            let own = bare.find("#[cfg(test)]").map_or(bare.as_str(), |tests| &bare[..tests]);
+            let own = bare.find(rust_text::TESTS).map_or(bare.as_str(), |tests| &bare[..tests]);
             code.push_str(own);
             code.push('\n');
         }

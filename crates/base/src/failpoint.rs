@@ -2,8 +2,12 @@
 //! steps loses nothing.
 //!
 //! [`hit`] stands where one step ends and the next begins. Without the feature `failpoints` it is
-//! an empty function; with it, a test arms a name by `fail` (this thread sees an error there) or
-//! by `kill_after` (the process dies there, as by SIGKILL). Each name stands once in a test.
+//! an empty function; with it, a test arms a name by `fail` (this thread sees an error there),
+//! by `fail_everywhere` (every thread does, from then on) or by `kill_after` (the process dies
+//! there, as by SIGKILL). Each name stands once in a test.
+
+/// Whether names can be armed in this build at all.
+pub const ENABLED: bool = cfg!(feature = "failpoints");
 
 /// Does nothing, unless a test armed this name.
 ///
@@ -15,21 +19,27 @@ pub fn hit(_name: &'static str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Does nothing: see [`ENABLED`].
+#[cfg(not(feature = "failpoints"))]
+pub fn fail_everywhere(_names: &str) {}
+
 #[cfg(feature = "failpoints")]
-pub use armed::{Armed, fail, hit, kill_after};
+pub use armed::{Armed, fail, fail_everywhere, hit, kill_after};
 
 #[cfg(feature = "failpoints")]
 mod armed {
     use std::cell::RefCell;
     use std::io;
     use std::marker::PhantomData;
-    use std::sync::Mutex;
+    use std::sync::{Mutex, OnceLock};
 
     thread_local! {
         static FAILING: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
     }
 
     static DYING: Mutex<Option<(String, u64)>> = Mutex::new(None);
+
+    static FAILING_EVERYWHERE: OnceLock<Vec<String>> = OnceLock::new();
 
     /// Does nothing, unless a test armed this name.
     ///
@@ -45,7 +55,9 @@ mod armed {
                 std::process::abort();
             }
         }
-        if FAILING.with_borrow(|failing| failing.contains(&name)) {
+        let everywhere =
+            || FAILING_EVERYWHERE.get().is_some_and(|all| all.iter().any(|n| n == name));
+        if FAILING.with_borrow(|failing| failing.contains(&name)) || everywhere() {
             return Err(io::Error::other(format!("failpoint {name}")));
         }
         Ok(())
@@ -56,6 +68,13 @@ mod armed {
     pub fn fail(name: &'static str) -> Armed {
         FAILING.with_borrow_mut(|failing| failing.push(name));
         Armed { name, this_thread: PhantomData }
+    }
+
+    /// Makes the names of this list, commas between them, fail on every thread. Once a process.
+    pub fn fail_everywhere(names: &str) {
+        let names = names.split(',').map(|name| name.trim().to_owned()).collect();
+        // A process is told once; a second list would be a test's mistake.
+        let _told_before = FAILING_EVERYWHERE.set(names).is_err();
     }
 
     /// Makes the process die, without any clean-up, when `name` is met for the `times`th time.

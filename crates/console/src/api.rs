@@ -2,14 +2,16 @@
 //! does. The same routes stand on the ops listener, where they only answer questions.
 
 mod acts;
+pub(crate) mod board;
 mod database;
 mod entries;
+mod evidence;
 mod ledger;
 mod nodes;
 mod revocations;
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -19,8 +21,10 @@ use plimsoll_protection::PublicKey;
 use plimsoll_store::{PgPool, Store};
 
 use crate::http::Console;
+use crate::model::VerifiedRow;
 use crate::problem::{OpsCode, Problem};
 
+pub use board::PlanRoom;
 pub use ledger::report_json;
 pub(crate) use ledger::{EntryRow, Found, LedgerAsked};
 pub use nodes::{NodeAnswer, NodesAnswer, nodes_differ};
@@ -40,6 +44,10 @@ pub struct Rooms {
     pub checkpoint_key: PublicKey,
     /// The keys that signed them before it.
     pub trusted: Vec<PublicKey>,
+    /// The gates, and what the board is made of besides the ledger.
+    pub plan: PlanRoom,
+    /// The last verification of the whole ledger.
+    pub verified: Verified,
     /// Where time comes from.
     pub clock: SharedClock,
 }
@@ -50,6 +58,9 @@ impl Rooms {
         self.store.pool()
     }
 }
+
+/// The last verification of the whole ledger by this node; none before the first.
+pub type Verified = Arc<Mutex<Option<VerifiedRow>>>;
 
 /// The rooms, once the database was reached.
 pub type RoomsCell = Arc<OnceLock<Rooms>>;
@@ -80,9 +91,16 @@ pub(crate) fn questions() -> Router<Console> {
         .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/database", get(database::facts))
         .route("/api/v1/ledger", get(ledger::tail))
+        .route("/api/v1/evidence", get(evidence::list))
         .route("/ledger", get(ledger::show))
         .route("/ledger.csv", get(ledger::table))
         .route("/api/v1/ledger/verify", get(ledger::verify))
+        .route("/board", get(board::show))
+        .route("/board.csv", get(board::table))
+        .route("/board/summary", get(board::summary))
+        .route("/board/gates/{id}", get(board::gate_page))
+        .route("/api/v1/board", get(board::list))
+        .route("/api/v1/board/gates/{id}", get(board::gate))
 }
 
 /// What changes something, if only by the entry that says who asked: on the local socket only,
@@ -93,6 +111,7 @@ pub(crate) fn acts() -> Router<Console> {
         .route("/api/v1/revocations", post(revocations::revoke))
         .route("/api/v1/ledger/accept", post(acts::accept))
         .route("/api/v1/acts", post(acts::report))
+        .route("/api/v1/evidence", post(evidence::add))
 }
 
 /// The rooms, or why there are none.

@@ -1,5 +1,7 @@
 //! Every table of the page as CSV (RFC 4180).
 
+pub(crate) mod board;
+
 use plimsoll_telemetry::Figures;
 use plimsoll_telemetry::ingest::{OperationCalls, RepeatedStatement, StatementFigures};
 

@@ -28,6 +28,7 @@ use crate::server::ConsoleOptions;
 use crate::view::{Asked, Sort, View, WINDOWS};
 
 const STYLE: &str = include_str!("assets/console.css");
+const BOARD_STYLE: &str = include_str!("assets/board.css");
 const SCRIPT: &str = include_str!("assets/console.js");
 const ICON: &str = include_str!("assets/icon.svg");
 
@@ -81,6 +82,7 @@ fn page_routes() -> Router<Console> {
         .route("/live", get(live))
         .route("/{table}", get(table))
         .route("/assets/console.css", get(async || asset("text/css; charset=utf-8", STYLE)))
+        .route("/assets/board.css", get(async || asset("text/css; charset=utf-8", BOARD_STYLE)))
         .route("/assets/console.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT)))
         .route("/assets/icon.svg", get(async || asset("image/svg+xml", ICON)))
 }
@@ -156,8 +158,11 @@ pub(crate) fn csv_answer(file: &str, text: String) -> Response {
 }
 
 async fn metrics(State(console): State<Console>) -> Response {
+    let (metrics, now) = (console.source.metrics(), console.clock.now());
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, console.source.metrics().render_prometheus()).into_response()
+    let text = metrics.render_prometheus();
+    metrics.note_read(now);
+    (kind, text).into_response()
 }
 
 /// The process answers: that is all it says.
@@ -191,7 +196,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 pub(crate) async fn nothing() -> Problem {
     Problem::new(
         OpsCode::NotFound,
-        "The ops listener has /, /ledger, the tables as CSV, /live, /metrics, /healthz, /readyz, \
+        "The ops listener has /, /board, /ledger, the tables as CSV, /live, /metrics, /healthz, /readyz, \
          /otlp and /api/v1.",
     )
 }

@@ -1,5 +1,5 @@
-//! The ops listener: one page of live figures for the people who run the node, the same as JSON and
-//! CSV, `/metrics`, `/healthz`, `/readyz`.
+//! The ops listener: live figures for the people who run the node, the board, the ledger, each as
+//! a page, JSON and CSV; `/metrics`, `/healthz`, `/readyz`.
 //!
 //! Nothing here changes anything: every route takes a question, but `/otlp`, which takes telemetry,
 //! and the ledger's append for the team's own backend. It knows the edge only through [`Source`],
@@ -8,6 +8,7 @@
 //! sign-in.
 
 mod api;
+mod board;
 pub mod client;
 mod csv;
 mod guard;
@@ -23,7 +24,10 @@ mod services;
 mod socket;
 mod view;
 
-pub use api::{NodeAnswer, NodesAnswer, Rooms, RoomsCell, nodes_differ, report_json};
+pub use api::{
+    NodeAnswer, NodesAnswer, PlanRoom, Rooms, RoomsCell, Verified, nodes_differ, report_json,
+};
+pub use board::{BoardRow, NextRow};
 pub use local::{OPS_SOCKET, serve_local};
 pub use model::{
     LedgerRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason,

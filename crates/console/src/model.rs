@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use plimsoll_ledger::Report;
 use plimsoll_telemetry::Metrics;
 use plimsoll_telemetry::ingest::Ingest;
 use serde::Serialize;
 
 use crate::api::NodeAnswer;
+use crate::board::BoardRow;
 
 /// Where the console gets what it shows. The composition root implements it over the edge.
 pub trait Source: Send + Sync {
@@ -51,6 +53,8 @@ pub struct MemoryRow {
     pub nodes_ago_ms: Option<u64>,
     /// The ledger.
     pub ledger: LedgerRow,
+    /// The board; none until it was judged for the first time.
+    pub board: Option<BoardRow>,
 }
 
 /// How the ledger stands.
@@ -77,8 +81,28 @@ pub struct VerifiedRow {
     pub whole: bool,
     /// Sealed entries checked.
     pub entries: u64,
+    /// How much is wrong.
+    pub faults_found: u64,
     /// What is wrong, the first few.
     pub faults: Vec<String>,
+}
+
+/// Faults that are kept to be shown.
+const FAULTS_SHOWN_MAX: usize = 10;
+
+impl VerifiedRow {
+    /// What a verification that ended at `at_unix_ms` came to.
+    #[must_use]
+    pub fn of(report: &Report, at_unix_ms: u64) -> Self {
+        let faults = report.faults.iter().take(FAULTS_SHOWN_MAX);
+        Self {
+            at_unix_ms,
+            whole: report.is_whole(),
+            entries: report.entries,
+            faults_found: (report.faults.len() as u64).saturating_add(report.faults_more),
+            faults: faults.map(ToString::to_string).collect(),
+        }
+    }
 }
 
 /// A route and the policy it stands under.

@@ -1,5 +1,6 @@
 //! The page, drawn on the server. It reads without script; with it, it is drawn anew each second.
 
+pub(crate) mod board;
 mod database;
 mod format;
 pub(crate) mod ledger;
@@ -47,6 +48,7 @@ pub(crate) fn view(view: &View) -> Markup {
     html! {
         main #view data-age=(format!("{:.1}", view.age_seconds.unwrap_or(0.0))) {
             (sections::state(view))
+            @if let Some(memory) = &view.memory { (board::line(memory.board.as_ref())) }
             (sections::traffic(view))
             div.plots {
                 (plot::requests(&view.history))
@@ -71,6 +73,7 @@ fn head(asked: Asked) -> Markup {
     html! {
         header.bar {
             a.brand href="/" { (mark::sign()) span { "Plimsoll" } }
+            (rooms_nav("/"))
             nav aria-label="Window" {
                 span.quiet { "Window" }
                 @for window in WINDOWS {
@@ -85,6 +88,17 @@ fn head(asked: Asked) -> Markup {
                 span #link role="status" data-state="still" { "Not live" }
                 button #pause type="button" hidden { "Pause" }
                 noscript { a href=(query("/", asked)) { "Reload" } }
+            }
+        }
+    }
+}
+
+/// The pages there are, with the one that is shown marked.
+fn rooms_nav(here: &str) -> Markup {
+    html! {
+        nav.rooms aria-label="Pages" {
+            @for (path, name) in [("/", "Live"), ("/board", "Board"), ("/ledger", "Ledger")] {
+                a href=(path) aria-current=[(path == here).then_some("page")] { (name) }
             }
         }
     }

@@ -14,7 +14,8 @@ use crate::faults::{Faults, fault};
 use crate::load::Loading;
 use crate::operations::{Found, generated_id};
 
-/// Applies every `[[operation]]`, and checks the operations that `[[limit]]`s name.
+/// Applies every `[[operation]]`, and checks the operations that `[[limit]]`s and `[[objective]]`s
+/// name.
 pub(crate) fn apply(manifest: &Manifest, services: &mut [Loading], faults: &mut Faults) {
     for (index, policy) in manifest.operations.iter().enumerate() {
         let key = format!("operation[{index}]");
@@ -29,7 +30,7 @@ pub(crate) fn apply(manifest: &Manifest, services: &mut [Loading], faults: &mut 
             Err(fault) => faults.push(*fault),
         }
     }
-    check_limits(manifest, services, faults);
+    check_named(manifest, services, faults);
 }
 
 /// Service and operation that a policy is about; an operation of a service without a contract is
@@ -249,16 +250,21 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
 
 /// A limit that names an operation that is not there would limit nothing. Where a service has no
 /// contract, names are only known at run time.
-fn check_limits(manifest: &Manifest, services: &[Loading], faults: &mut Faults) {
+fn check_named(manifest: &Manifest, services: &[Loading], faults: &mut Faults) {
     if services.iter().any(|service| !service.routes.has_contract) {
         return;
     }
     let ids: HashSet<&str> =
         services.iter().flat_map(|service| &service.found).map(|f| f.route.id.as_str()).collect();
-    for (index, limit) in manifest.limits.iter().enumerate() {
-        let unknown = limit.operations.iter().enumerate();
+    let limits = manifest.limits.iter().map(|limit| &limit.operations);
+    let objectives = manifest.objectives.iter().map(|objective| &objective.operations);
+    let limits = limits.enumerate().map(|(index, named)| (format!("limit[{index}]"), named));
+    let objectives =
+        objectives.enumerate().map(|(index, named)| (format!("objective[{index}]"), named));
+    for (table, named) in limits.chain(objectives) {
+        let unknown = named.iter().enumerate();
         for (at, id) in unknown.filter(|(_, id)| !ids.contains(id.as_str())) {
-            let key = format!("limit[{index}].operations[{at}]");
+            let key = format!("{table}.operations[{at}]");
             let mut fault = fault(key, format!("no operation is called `{}`", shown(id)))
                 .expecting("an `operationId` of a contract");
             let mut known: Vec<&str> = ids.iter().copied().collect();

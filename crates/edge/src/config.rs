@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderName;
+use plimsoll_base::failpoint;
 use plimsoll_contracts as contracts;
 use plimsoll_http_kit::client::ClientRules;
 use plimsoll_http_kit::forwarded::TrustedProxies;
@@ -267,6 +268,7 @@ impl Config {
 
     /// The edge's own document at `path`, with the name it has in figures.
     pub(crate) fn document(&self, path: &str) -> Option<(&Arc<str>, &Bytes)> {
+        failpoint::hit("edge.document").ok()?;
         let found = self.documents.iter().find(|document| document.path == path)?;
         Some((&found.name, &found.bytes))
     }

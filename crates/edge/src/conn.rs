@@ -2,7 +2,7 @@
 
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -64,12 +64,27 @@ pub(crate) struct ConnContext {
     /// The timer that ends the wait for an answer. It outlives a request, so that the next one
     /// finds it armed; a second request at the same time makes its own.
     answer_timer: Mutex<LazyTimer>,
+    /// No client is at the other end: see [`crate::rehearse`] and [`crate::itself`].
+    pub(crate) rehearsal: bool,
     /// The place among the open connections: held by a tunnel, too, after the connection has left
     /// HTTP.
     _admitted: Admitted,
 }
 
 impl ConnContext {
+    /// A connection that nobody opened, on a core for rehearsals.
+    pub(crate) fn for_rehearsals(core: Arc<Core>) -> Self {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self {
+            _admitted: core.shared.connections.admit_always(),
+            core,
+            state: Arc::default(),
+            peer: Peer::new(address, Scheme::Http),
+            answer_timer: Mutex::default(),
+            rehearsal: true,
+        }
+    }
+
     pub(crate) fn take_timer(&self) -> LazyTimer {
         std::mem::take(&mut *self.answer_timer.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -199,12 +214,14 @@ where
     let unflushed = Arc::clone(&core.shared.unflushed);
     let guarded = Guarded::new(io, Arc::clone(&state), limits, clock, shard, unflushed);
     let scheme = if told.secure { Scheme::Https } else { Scheme::Http };
+    let rehearsal = core.shared.own.is(peer);
     let peer = Peer::new(peer.ip(), scheme);
     let context = Arc::new(ConnContext {
         core,
         state,
         peer,
         answer_timer: Mutex::default(),
+        rehearsal,
         _admitted: told.admitted,
     });
     if told.multiplexed {

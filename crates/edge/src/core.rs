@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 use plimsoll_base::SharedClock;
-use plimsoll_telemetry::{AccessWriter, ConnectionRefusal, Counter, Shard};
+use plimsoll_telemetry::{
+    AccessWriter, ConnectionRefusal, Counter, Metrics, MetricsOptions, Shard,
+};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -18,6 +20,7 @@ use crate::conn;
 use crate::connections::Connections;
 use crate::deny::DenySet;
 use crate::exchange::Names;
+use crate::itself::OwnConnection;
 use crate::steps::audit::AuditSink;
 use crate::tasks::{Kind, Tasks};
 
@@ -54,7 +57,10 @@ pub(crate) struct Shared {
     /// The phase is past [`Phase::Serving`]; what every answer asks, without the lock of a watch.
     pub(crate) draining: AtomicBool,
     pub(crate) connections: Arc<Connections>,
-    pub(crate) deny: DenySet,
+    /// Who is no client.
+    pub(crate) own: OwnConnection,
+    /// A rehearsal asks the same.
+    pub(crate) deny: Arc<DenySet>,
     /// Connections that hold bytes of an answer which the client has not taken yet.
     pub(crate) unflushed: Arc<AtomicU32>,
     /// One a core: requests begun and ended, on cache lines of their own.
@@ -108,6 +114,39 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// A core on which nothing runs, for requests that no client sent: it acts on the same
+    /// configuration and revocations, and counts where nobody looks.
+    pub(crate) fn for_rehearsals(
+        running: &Shared,
+        clock: &SharedClock,
+        phase: watch::Receiver<Phase>,
+    ) -> Arc<Self> {
+        let uncounted =
+            Metrics::new(MetricsOptions { series_max: 16, ..MetricsOptions::default() });
+        let shared = Shared {
+            config: Arc::clone(&running.config),
+            draining: AtomicBool::new(false),
+            connections: Arc::default(),
+            own: OwnConnection::default(),
+            deny: Arc::clone(&running.deny),
+            unflushed: Arc::default(),
+            load: vec![Load::default()],
+        };
+        Arc::new(Self {
+            index: 0,
+            config: Mutex::new(Cache::new(Arc::clone(&running.config))),
+            clock: Arc::clone(clock),
+            tasks: Tasks::default(),
+            shared: Arc::new(shared),
+            shard: uncounted.shard(0),
+            phase,
+            access: None,
+            names: Names::default(),
+            audit: None,
+            random: Mutex::new(fastrand::Rng::new()),
+        })
+    }
+
     /// The configuration in force now. A request takes it once and keeps it to its end.
     pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(self.config.lock().unwrap_or_else(PoisonError::into_inner).load())

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use plimsoll_base::Nanos;
+use plimsoll_base::{Nanos, failpoint};
 use plimsoll_snapshot::{RevocationKeys, Revocations};
 
 /// Shared by all cores; replaced as a whole.
@@ -20,6 +20,9 @@ pub(crate) struct DenySet {
 
 impl DenySet {
     pub(crate) fn replace(&self, revocations: Revocations) {
+        if failpoint::hit("edge.revoke").is_err() {
+            return;
+        }
         self.revocations.store(Arc::new(revocations));
     }
 

@@ -13,7 +13,7 @@ use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_http_kit::request_id::Id;
 use plimsoll_http_kit::{ClientContext, Code};
 use plimsoll_snapshot::Audit;
-use plimsoll_telemetry::TraceContext;
+use plimsoll_telemetry::{NO_SERVICE, TraceContext};
 
 use crate::auth::Verified;
 use crate::body::InboundState;
@@ -24,7 +24,6 @@ use crate::limit::Standings;
 
 /// What stands in figures and logs for a request that no route took.
 const UNROUTED: &str = "unrouted";
-const NOBODY: &str = "none";
 
 /// What is known of a request so far. Steps fill it in; [`crate::record`] writes it down.
 #[derive(Debug)]
@@ -154,6 +153,6 @@ pub(crate) struct Names {
 
 impl Default for Names {
     fn default() -> Self {
-        Self { unrouted: UNROUTED.into(), nobody: NOBODY.into() }
+        Self { unrouted: UNROUTED.into(), nobody: NO_SERVICE.into() }
     }
 }

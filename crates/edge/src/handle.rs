@@ -1,6 +1,7 @@
 //! Starting the edge, and what can be asked of it while it runs: reload, figures, drain.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_outbound::{Outbound, OutboundOptions};
-use plimsoll_snapshot::Revocations;
+use plimsoll_snapshot::{RevocationKeys, Revocations};
 use plimsoll_store::Redis;
 use plimsoll_telemetry::{AccessLog, Counter, Gauge, KeyRefresh, Metrics, Reload};
 use tokio::sync::watch;
@@ -20,8 +21,11 @@ use crate::config::{Config, ConfigError, ConfigInput, Environment};
 use crate::connections::Connections;
 use crate::core::{self, CoreListener, CoreOptions, Load, Phase, Shared};
 use crate::deny::DenySet;
+use crate::itself::{OwnConnection, Told};
 use crate::limit::sharing::{Reconciler, Sharing};
 use crate::listen::Listener;
+use crate::rehearse::{LimitsTried, Rehearsal, Rehearsed};
+use crate::router::Operation;
 use crate::steps::audit::AuditSink;
 use crate::tasks::{Kind, Tasks};
 use crate::upstream::EndpointStatus;
@@ -114,6 +118,7 @@ pub struct Edge {
     threads: Mutex<Vec<JoinHandle<()>>>,
     reconciler: Mutex<Option<Reconciler>>,
     sharing: Mutex<Sharing>,
+    rehearsal: Rehearsal,
 }
 
 /// One URL of a service, and how it is.
@@ -149,12 +154,14 @@ impl Edge {
             config: Arc::new(ArcSwap::from_pointee(config)),
             draining: AtomicBool::new(false),
             connections: Arc::new(Connections::default()),
-            deny: DenySet::default(),
+            own: OwnConnection::default(),
+            deny: Arc::new(DenySet::default()),
             unflushed: Arc::default(),
             load: (0..cores).map(|_| Load::default()).collect(),
         });
         let tasks = Tasks::default();
         let (phase, watching) = watch::channel(Phase::Serving);
+        let rehearsal = Rehearsal::new(&shared, &options.clock, watching.clone());
         let mut by_core: Vec<Vec<CoreListener>> = (0..cores).map(|_| Vec::new()).collect();
         for listener in options.listeners {
             let inherited = listener.inherited;
@@ -194,6 +201,7 @@ impl Edge {
             threads: Mutex::new(threads),
             reconciler: Mutex::new(reconciler),
             sharing: Mutex::new(sharing),
+            rehearsal,
         })
     }
 
@@ -219,6 +227,7 @@ impl Edge {
                     auth.settled(KEYS_WAIT_MAX).await;
                 }
                 self.shared.config.store(Arc::clone(&config));
+                self.rehearsal.follow();
                 config.apply();
                 self.metrics.count(Counter::Reload(Reload::Ok));
                 Ok(())
@@ -281,6 +290,40 @@ impl Edge {
     #[must_use]
     pub fn sharing(&self) -> Sharing {
         self.sharing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What becomes of a request without credentials for an operation of `config`: it goes through
+    /// the steps of the stack up to authenticate and never on. Nothing is sent, counted, charged to
+    /// a limit or noted for it, so it is safe for operations that write.
+    pub async fn rehearse(&self, config: &Config, operation: &Operation) -> Rehearsed {
+        self.rehearsal.ask(config, operation).await
+    }
+
+    /// GETs `path` from our own listener at `address`, which speaks plain HTTP, over a connection
+    /// that no limit, figure or log counts. The caller bounds the time.
+    ///
+    /// # Errors
+    /// It cannot be connected to, breaks off, or answers with more than `bytes_max`.
+    pub async fn ask_itself(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        bytes_max: usize,
+    ) -> io::Result<Told> {
+        self.shared.own.ask(address, path, bytes_max).await
+    }
+
+    /// Overdraws every limit of `config` by a key of no caller's, under every operation it applies
+    /// to. Nobody has less for it, and no other node hears of it.
+    #[must_use]
+    pub fn try_limits(&self, config: &Config) -> LimitsTried {
+        LimitsTried::of(config, self.clock.now())
+    }
+
+    /// Whether a token is revoked as far as this edge knows, on every core at once.
+    #[must_use]
+    pub fn is_revoked(&self, token: &RevocationKeys) -> bool {
+        self.shared.deny.names(token)
     }
 
     /// How many revocations are in force.

@@ -118,6 +118,9 @@ impl Drop for Finish {
             }
             _ => {}
         }
+        if exchange.context.rehearsal {
+            return;
+        }
         core.shard.record(&Sample {
             operation: exchange.operation(),
             service: exchange.service(),

@@ -117,6 +117,19 @@ pub struct RoutedService {
     header: Option<(HeaderName, Box<[u8]>)>,
 }
 
+impl RoutedService {
+    /// Whether a request says which version of the API it means, by prefix or header.
+    #[must_use]
+    pub fn is_versioned(&self) -> bool {
+        self.prefix.is_some() || self.header.is_some()
+    }
+
+    /// The header by which a request means this service, with its value.
+    pub(crate) fn version_header(&self) -> Option<(&HeaderName, &[u8])> {
+        self.header.as_ref().map(|(name, value)| (name, &**value))
+    }
+}
+
 /// What a request means.
 #[derive(Debug, Clone, Copy)]
 pub enum Match<'r> {

@@ -13,15 +13,16 @@ use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use plimsoll_http_kit::Problem;
-use plimsoll_http_kit::hygiene::Fields;
+use plimsoll_http_kit::hygiene::{Fields, RequestFacts};
 
 use crate::body::{AnswerBody, Unasked};
 use crate::config::Config;
 use crate::conn::ConnContext;
-use crate::cors;
+use crate::cors::{self, Preflight};
 use crate::exchange::Exchange;
 use crate::record::Finish;
 use crate::steps::forward::Passed;
+use crate::steps::route::Route;
 use crate::steps::{accept, answer, audit, authenticate, client, forward, limit, route};
 
 /// Answers one request.
@@ -59,6 +60,42 @@ async fn run(
     head: &mut Parts,
     body: &mut Unasked,
 ) -> Result<Passed, Problem> {
+    let (facts, route) = match enter(context, config, exchange, head).await? {
+        Entered::Through(facts, route) => (facts, route),
+        Entered::Preflight(preflight) => {
+            exchange.audit = None;
+            return Ok(Passed::Own(preflight.answer(config)));
+        }
+    };
+    audit::check(context, exchange)?;
+    limit::by_caller(config, exchange, route, head)?;
+    // admit: class, fairness and a place in the queue for the upstream
+    // kill switches: a flag that is off answers here
+    accept::check_size(config, route, &facts)?;
+    // validate: the request against its contract
+    // idempotency: keyed writes are leased, executed once, recorded, replayed
+    // cache: RFC 9111, safe by identity
+    // release: stable or canary, by signed installation
+    forward::forward(context, config, exchange, route, &facts, head, body).await
+    // answer: steps/answer.rs; record: record.rs, when the answer's last byte is handed over
+}
+
+/// What a request came to at the door.
+pub(crate) enum Entered<'c> {
+    /// It may go on.
+    Through(RequestFacts, Route<'c>),
+    /// A browser asked whether it may ask, and may.
+    Preflight(Preflight),
+}
+
+/// The first of the steps: what is asked, and whether its caller may come in. Nothing is sent and
+/// nothing written here, so that a [rehearsal](crate::rehearse) goes this very way.
+pub(crate) async fn enter<'c>(
+    context: &ConnContext,
+    config: &'c Config,
+    exchange: &mut Exchange,
+    head: &Parts,
+) -> Result<Entered<'c>, Problem> {
     // What the fields say is read here; their memory is free again before the first wait.
     let (facts, route, credentials) = {
         let fields = Fields::of(&head.headers);
@@ -72,19 +109,8 @@ async fn run(
     };
     limit::by_ip(config, exchange, route, &credentials)?;
     if let Some(preflight) = cors::preflight(config, exchange.origin.as_ref(), route, head)? {
-        exchange.audit = None;
-        return Ok(Passed::Own(preflight.answer(config)));
+        return Ok(Entered::Preflight(preflight));
     }
     authenticate::verify(config, exchange, route, head, credentials).await?;
-    audit::check(context, exchange)?;
-    limit::by_caller(config, exchange, route, head)?;
-    // admit: class, fairness and a place in the queue for the upstream
-    // kill switches: a flag that is off answers here
-    accept::check_size(config, route, &facts)?;
-    // validate: the request against its contract
-    // idempotency: keyed writes are leased, executed once, recorded, replayed
-    // cache: RFC 9111, safe by identity
-    // release: stable or canary, by signed installation
-    forward::forward(context, config, exchange, route, &facts, head, body).await
-    // answer: steps/answer.rs; record: record.rs, when the answer's last byte is handed over
+    Ok(Entered::Through(facts, route))
 }

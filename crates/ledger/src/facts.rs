@@ -5,6 +5,8 @@
 use plimsoll_protection::ActorHash;
 use serde_json::{Map, Value, json};
 
+use crate::evidence::Evidence;
+
 /// Names listed in one entry at most; the rest is counted.
 const NAMES_MAX: usize = 100;
 /// A name in such a list, in bytes.
@@ -31,6 +33,10 @@ pub enum Fact {
         node: String,
         /// `signal`, `operator`, `error`.
         reason: &'static str,
+        /// Requests that were under way and were not answered.
+        requests_cut: u64,
+        /// How long the drain took, milliseconds.
+        took_ms: u64,
     },
     /// The manifest in force was exchanged for another.
     ManifestChange {
@@ -100,10 +106,16 @@ pub enum Fact {
         /// The first record that is there again.
         to: u64,
     },
+    /// Something was seen that readiness gates are judged by; the entry carries a keyed mark. See
+    /// [`crate::Evidence`].
+    Evidence {
+        /// What was seen.
+        evidence: Evidence,
+    },
 }
 
 /// Every name of the catalogue, for filters and help.
-pub const ACTIONS: [&str; 9] = [
+pub const ACTIONS: [&str; 10] = [
     "plimsoll.start",
     "plimsoll.stop",
     "manifest.change",
@@ -113,6 +125,7 @@ pub const ACTIONS: [&str; 9] = [
     "audit.operation",
     "team.action",
     "audit.gap",
+    "evidence.add",
 ];
 
 impl Fact {
@@ -129,6 +142,7 @@ impl Fact {
             Fact::AuditOperation { .. } => ACTIONS[6],
             Fact::TeamAction { .. } => ACTIONS[7],
             Fact::SpoolGap { .. } => ACTIONS[8],
+            Fact::Evidence { .. } => ACTIONS[9],
         }
     }
 
@@ -139,7 +153,10 @@ impl Fact {
                 node,
                 json!({ "version": version, "role": role, "manifest_sha256": manifest_sha256 }),
             ),
-            Fact::Stop { node, reason } => (node, json!({ "reason": reason })),
+            Fact::Stop { node, reason, requests_cut, took_ms } => (
+                node,
+                json!({ "reason": reason, "requests_cut": requests_cut, "took_ms": took_ms }),
+            ),
             Fact::ManifestChange { node, before_sha256, after_sha256, diff } => (
                 node,
                 json!({
@@ -167,6 +184,9 @@ impl Fact {
             }
             Fact::SpoolGap { spool, from, to } => {
                 (spool.to_string(), json!({ "from": from, "to": to }))
+            }
+            Fact::Evidence { evidence } => {
+                (evidence.kind, json!({ "how": evidence.how.as_str(), "facts": evidence.facts }))
             }
         }
     }

@@ -14,6 +14,7 @@ mod canonical;
 mod checkpoint;
 mod checkpoints;
 mod error;
+mod evidence;
 mod export;
 mod facts;
 mod hex;
@@ -32,6 +33,9 @@ use plimsoll_store::Room;
 pub use checkpoint::{CHECKPOINT_DOMAIN, Checkpoint, Kind as CheckpointKind};
 pub use checkpoints::{CHECKPOINT_FILE_BYTES_MAX, CHECKPOINT_FILES_MAX, Checkpoints, former_keys};
 pub use error::{CheckpointError, DetailError, LedgerError, SealerError};
+pub use evidence::{
+    EVIDENCE_FACTS_MAX, EVIDENCE_TEXT_BYTES_MAX, Evidence, EvidenceKind, How, Recorded,
+};
 pub use export::{ExportError, export, verify_export};
 pub use facts::{ACTIONS, Fact, ManifestDiff};
 pub use migrations::AppliedMigration;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::canonical::canonical;
 use crate::error::LedgerError;
+use crate::evidence::put_mark;
 use crate::facts::Fact;
 use crate::ids::Ids;
 use crate::model::{
@@ -95,6 +96,8 @@ struct Parts<'a> {
     change_id: Option<Uuid>,
     personal: Option<&'a str>,
     at_unix_ms: Option<u64>,
+    /// Whether it carries the mark of evidence.
+    marked: bool,
 }
 
 /// Which entries are asked for. All that is given must hold.
@@ -175,6 +178,10 @@ impl Ledger {
     /// Checks and completes an entry.
     pub(crate) fn ready(&self, append: Append<'_>) -> Result<Ready, LedgerError> {
         let action = append.fact.action();
+        let marked = match &append.fact {
+            Fact::Evidence { evidence } => evidence.check().map(|()| true)?,
+            _ => false,
+        };
         let (subject, detail) = append.fact.into_parts();
         self.complete(Parts {
             actor: append.actor,
@@ -185,6 +192,7 @@ impl Ledger {
             change_id: append.change_id,
             personal: append.personal,
             at_unix_ms: append.at_unix_ms,
+            marked,
         })
     }
 
@@ -200,6 +208,7 @@ impl Ledger {
             change_id: None,
             personal: None,
             at_unix_ms: Some(own.at_unix_ms),
+            marked: false,
         })
     }
 
@@ -217,8 +226,6 @@ impl Ledger {
         if subject.contains('\0') {
             return Err(LedgerError::Invalid { field: "subject", expected: "holds a NUL" });
         }
-        let text = canonical(&detail)?;
-        bounded("detail", text.len(), DETAIL_BYTES_MAX)?;
         let sealed_personal = match parts.personal {
             None => None,
             Some(plain) => {
@@ -226,7 +233,7 @@ impl Ledger {
                 Some(self.keyring.seal(PERSONAL, id.as_bytes(), plain.as_bytes())?)
             }
         };
-        let entry = Entry {
+        let mut entry = Entry {
             id,
             at_us: micros(parts.at_unix_ms.unwrap_or(now)),
             action: parts.action,
@@ -238,6 +245,11 @@ impl Ledger {
             detail,
             sealed_personal,
         };
+        if parts.marked {
+            put_mark(&self.keyring, &mut entry)?;
+        }
+        let text = canonical(&entry.detail)?;
+        bounded("detail", text.len(), DETAIL_BYTES_MAX)?;
         let hash = entry.hash()?;
         Ok(Ready { entry, detail: text, hash })
     }
@@ -289,6 +301,10 @@ impl Ledger {
         let Some(sealed) = &entry.sealed_personal else { return Ok(None) };
         let plain = self.keyring.open_sealed(PERSONAL, entry.id.as_bytes(), sealed)?;
         Ok(Some(String::from_utf8_lossy(&plain).into_owned()))
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// The keyed hash under which a name stands in the ledger.

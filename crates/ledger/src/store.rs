@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::model::{Entry, Hash};
 
+pub(crate) mod evidence;
 pub(crate) mod imports;
 pub(crate) mod migrations;
 pub(crate) mod pages;

@@ -6,6 +6,7 @@ mod cors;
 mod files;
 mod limits;
 mod listeners;
+mod objectives;
 mod operations;
 mod paths;
 mod services;
@@ -36,6 +37,7 @@ pub(crate) fn check(
     cors::check(&mut cx);
     limits::check(&mut cx);
     operations::check(&mut cx);
+    objectives::check(&mut cx);
     telemetry::check(&mut cx);
     if let Some(base_dir) = base_dir {
         files::check(&mut cx, base_dir);
@@ -185,6 +187,29 @@ impl Context<'_> {
                     self.refuse(&key, message, format!("another {what}"));
                 }
             }
+        }
+    }
+
+    /// Reports names of operations that do not exist. With a contract they are known only once it
+    /// is read; without one all are here.
+    fn require_operations<'n>(&mut self, key: &str, named: impl Iterator<Item = &'n str>) {
+        if self.manifest.has_contract() || self.services_lost() || self.lost("operation", "") {
+            return;
+        }
+        for (index, id) in named.enumerate() {
+            if self.names.operations.contains(id) {
+                continue;
+            }
+            let known: Vec<&str> = self.names.operations.iter().map(String::as_str).collect();
+            let suggestion = crate::similar::closest(id, known.iter().copied());
+            let suggestion = suggestion.map(str::to_owned);
+            let expected = if known.is_empty() {
+                "a service with a contract, or an [[operation]] with id, method and path".to_owned()
+            } else {
+                format!("one of: {}", known.join(", "))
+            };
+            let message = format!("there is no operation `{}`", crate::values::shown(id));
+            self.suggest(&format!("{key}[{index}]"), message, expected, suggestion);
         }
     }
 

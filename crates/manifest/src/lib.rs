@@ -20,9 +20,11 @@ mod hash;
 mod ledger;
 mod limit;
 mod load;
+mod objective;
 mod operation;
 mod ops;
 mod passthrough;
+mod plan;
 mod reference;
 mod root;
 mod schema;
@@ -42,15 +44,18 @@ pub use fault::Fault;
 pub use ledger::LedgerSection;
 pub use limit::{Limit, LimitPer, LimitUnits};
 pub use load::{Loaded, Overrides, load, load_with, parse};
+pub use objective::{Objective, ObjectiveKind};
 pub use operation::{AuditOnFull, Method, OperationPolicy, OperationSecurity, RevocationRule};
 pub use ops::OpsSection;
 pub use passthrough::{Passthrough, PassthroughKind, PassthroughSecurity};
+pub use plan::PlanSection;
 pub use reference::reference_markdown;
 pub use root::Manifest;
 pub use schema::json_schema;
 pub use service::{
     Ejection, Pool, Release, Service, ServiceTls, ServiceVersion, Timeouts, VersionRule,
 };
+pub use similar::closest;
 pub use status::StatusSection;
 pub use telemetry::{AccessLogFormat, OtlpCompression, OtlpSection, TelemetrySection};
 pub use values::{

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthSection, ClientSection, CorsSection, EdgeSection, LedgerSection, Limit, OperationPolicy,
-    OpsSection, OriginUrl, Passthrough, PassthroughSecurity, Service, StatusSection,
-    TelemetrySection, UnknownPaths,
+    AuthSection, ClientSection, CorsSection, EdgeSection, LedgerSection, Limit, Objective,
+    OperationPolicy, OpsSection, OriginUrl, Passthrough, PassthroughSecurity, PlanSection, Service,
+    StatusSection, TelemetrySection, UnknownPaths,
 };
 
 /// `plimsoll.toml`: the whole system declared. Every key has a default except where a name or an
@@ -47,6 +47,11 @@ pub struct Manifest {
     pub telemetry: TelemetrySection,
     /// What everybody may know of the node. Since 0.1.
     pub status: StatusSection,
+    /// What the service has agreed to keep to, one table each. Since 0.1.
+    #[serde(rename = "objective")]
+    pub objectives: Vec<Objective>,
+    /// The plan of the 90 days, and how often readiness is looked at. Since 0.1.
+    pub plan: PlanSection,
 }
 
 /// The name of the service when there is no manifest to name it.

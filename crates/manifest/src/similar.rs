@@ -3,11 +3,9 @@
 /// A longer word than this is no misspelling, and comparing costs the product of both lengths.
 const WORD_BYTES_MAX: usize = 64;
 
-/// The candidate that `given` is most likely a misspelling of.
-pub(crate) fn closest<'c>(
-    given: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+/// The candidate that `given` is most likely a misspelling of: by case, hyphens and plural, and by
+/// one change in three letters.
+pub fn closest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     if given.len() > WORD_BYTES_MAX {
         return None;
     }

@@ -14,6 +14,7 @@ pub(crate) fn print(node: &Node) {
         text.push_str(&format!("  edge     {scheme}://{address}\n"));
     }
     text.push_str(&format!("  console  http://{}/\n", node.facts.ops));
+    text.push_str(&format!("  board    http://{}/board\n", node.facts.ops));
     for service in &config.manifest().services {
         let urls: Vec<String> = service
             .active_release()

@@ -1,9 +1,13 @@
 //! What can be said on the command line.
 
+mod evidence;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use evidence::{Evidence, EvidenceAdd, EvidenceList};
 
 /// Shown below `--help`.
 const AFTER_HELP: &str = "\
@@ -11,7 +15,7 @@ Exit codes:
   0  done, nothing wrong
   1  failed; the message says what to do
   2  the command line is wrong
-  3  the manifest or a contract has faults; each is listed with file, line and key
+  3  the manifest, a contract or the plan has faults; each is listed with file, line and key
   4  a port or the data directory cannot be had
   141  whoever read the output closed it before its end, as `| head` does
 
@@ -44,13 +48,21 @@ pub(crate) enum Command {
     Schema,
     /// Look at this machine and a manifest, and say what would go wrong
     Doctor(Doctor),
+    /// Say which gates of the 90 days are due, how they stand, and what to do next
+    Ready(Ready),
     /// List the nodes, what they run and which epoch they have applied
     Nodes(Running),
     /// Take back a token, or everything that was issued to somebody until now
     Revoke(Revoke),
+    /// Write and check the documents of the 90 days
+    #[command(subcommand)]
+    Plan(Plan),
     /// Read, check and export the ledger
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Reports of other tools, as evidence that readiness is judged by
+    #[command(subcommand)]
+    Evidence(Evidence),
     /// Databases for your own programs, on the private server
     #[command(subcommand)]
     Database(Database),
@@ -171,6 +183,29 @@ pub(crate) struct Running {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes, for CI:
+  0  no gate that is due is red
+  1  at least one is, and the last line says how many; or nobody could be asked
+
+A gate is due at the end of its last week. It holds while fresh evidence answers it: green, or amber
+when the evidence soon expires or could be better. The same as pages: http://127.0.0.1:8081/board
+
+  plimsoll ready --week 4 --output json")]
+pub(crate) struct Ready {
+    /// Gates due by the end of this week [default: the week the plan is in; all gates where it is
+    /// in none]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=13))]
+    pub(crate) week: Option<u8>,
+    /// Only gates of this area
+    #[arg(long, value_name = "AREA", value_parser = ["scope", "architecture", "delivery",
+          "hardening", "security", "performance", "launch", "people"])]
+    pub(crate) area: Option<String>,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
 #[command(
     after_help = "\
 Every edge obeys within a second of this command's answer. A revocation cannot be taken back; tokens
@@ -197,6 +232,41 @@ pub(crate) struct Revoke {
     pub(crate) keep: String,
     #[command(flatten)]
     pub(crate) running: Running,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plan {
+    /// Write a folder of documents to fill in: one for each thing that the 90 days ask of people
+    Init(PlanInit),
+    /// Check every document of the plan; every fault at once
+    Check(PlanCheck),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is there is never overwritten; run again, it writes what is missing.
+
+  plimsoll plan init --start 2026-11-30")]
+pub(crate) struct PlanInit {
+    /// The first day of the plan, such as 2026-11-30
+    #[arg(long, value_name = "DATE")]
+    pub(crate) start: plimsoll_plan::Date,
+    /// The folder to write
+    #[arg(long, value_name = "DIR", default_value = "plan")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Owners, days, states, links, tables, the limits of one and two pages, and that every addition to the
+scope names what was removed for it. Exit code 3 where something is wrong.")]
+pub(crate) struct PlanCheck {
+    /// The folder of the plan
+    #[arg(long, value_name = "DIR", default_value = "plan")]
+    pub(crate) dir: PathBuf,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Subcommand)]
@@ -344,6 +414,10 @@ pub(crate) struct Restore {
     /// Drop what is there first; the ledger's checkpoints are kept under another name
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Only show that it can be restored: into a database that is made for it and removed again,
+    /// while Plimsoll runs; the ledger in it is verified, and the readiness gate hears of it
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) rehearse: bool,
     /// The data directory [default: as for `plimsoll up`]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,

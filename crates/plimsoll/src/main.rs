@@ -11,6 +11,7 @@ mod exit;
 mod inherited;
 mod memory;
 mod node;
+mod observe;
 mod setup;
 mod telemetry;
 mod watch;
@@ -29,9 +30,12 @@ fn main() -> std::process::ExitCode {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Schema => commands::schema::run(),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
+        Command::Ready(arguments) => commands::ready::run(&arguments),
         Command::Nodes(arguments) => commands::nodes::run(&arguments),
         Command::Revoke(arguments) => commands::revoke::run(&arguments),
+        Command::Plan(command) => commands::plan::run(&command),
         Command::Ledger(command) => commands::ledger::run(&command),
+        Command::Evidence(command) => commands::evidence::run(&command),
         Command::Database(command) => commands::database::run(&command),
         Command::Backup(arguments) => commands::backup::backup(&arguments),
         Command::Restore(arguments) => commands::backup::restore(&arguments),

@@ -6,6 +6,7 @@
 mod entries;
 mod following;
 mod opening;
+mod plan;
 mod shown;
 
 use std::path::{Path, PathBuf};
@@ -14,12 +15,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use plimsoll_base::{Nanos, SharedClock};
-use plimsoll_console::{NodeAnswer, Rooms, RoomsCell, VerifiedRow};
-use plimsoll_edge::{AuditSink, Edge};
+use plimsoll_console::{NodeAnswer, Rooms, RoomsCell, Verified};
+use plimsoll_edge::{AuditSink, Drained, Edge};
 use plimsoll_ledger::{
     Fact, Importer, Ledger, Sealer, SealerDoor, SealerState, Spool, SpoolFigures, former_keys,
 };
 use plimsoll_manifest::env::{self, Secret};
+use plimsoll_plan::PlanFacts;
 use plimsoll_protection::{Keyring, KeyringOptions, PublicKey};
 use plimsoll_snapshot::{Contact, Dynamic, Followed, NodeReport, Saved};
 use plimsoll_store::{Store, StoreState};
@@ -33,6 +35,7 @@ use crate::exit::Failure;
 pub(crate) use entries::leave;
 use following::Obeyed;
 pub(crate) use opening::rooms;
+use plan::Plan;
 
 /// How long closing may take: the last entries, the last checkpoint, the end of Postgres.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
@@ -71,7 +74,8 @@ pub(crate) struct Shared {
     unsealed_ms: AtomicU64,
     /// With when the database said so.
     nodes: Mutex<Option<(Nanos, Vec<NodeAnswer>)>>,
-    verified: Mutex<Option<VerifiedRow>>,
+    verified: Verified,
+    plan: Plan,
     spool: Spool,
     /// The folder of that spool among the others.
     spool_name: String,
@@ -142,18 +146,12 @@ impl Memory {
     /// Opens the keys, the spool and the last good snapshot; on the very first start the database,
     /// too, and then it fails without one. On the control runtime.
     pub(crate) async fn open(options: MemoryOptions<'_>) -> Result<Self, Failure> {
+        let keyring = Arc::new(keyring(options.data_dir)?);
         let outside = Outside {
             database_url: env::secret("DATABASE_URL").map_err(Failure::failed)?,
             owner_url: env::secret("PLIMSOLL_DATABASE_OWNER_URL").map_err(Failure::failed)?,
             postgres_bin: variable("PLIMSOLL_PG_BIN")?,
         };
-        let keyring = Keyring::open(&KeyringOptions {
-            directory: options.data_dir.join("keys"),
-            signing_key_file: variable("PLIMSOLL_LEDGER_KEY_FILE")?,
-            kek_file: variable("PLIMSOLL_KEK_FILE")?,
-            outside_database: outside.database_url.is_some(),
-        });
-        let keyring = Arc::new(keyring.map_err(Failure::failed)?);
         let former = former_keys(&options.data_dir.join("keys/former")).map_err(Failure::failed)?;
         let (spool, importer) = opening::spool(&options)?;
         let saved = Saved::at(options.data_dir);
@@ -174,7 +172,8 @@ impl Memory {
             opening: Mutex::new(Opening::Waiting),
             sealer: OnceLock::new(),
             nodes: Mutex::default(),
-            verified: Mutex::default(),
+            verified: Verified::default(),
+            plan: Plan::open().map_err(Failure::failed)?,
             sealer_at_rest: Mutex::default(),
             unsealed_ms: AtomicU64::new(0),
             spool,
@@ -271,6 +270,11 @@ impl Memory {
         Ok((keyring.caller_key().map_err(Failure::failed)?, keyring.kek_id()))
     }
 
+    /// What the documents of the plan say now.
+    pub(crate) fn plan_says(&self, facts: PlanFacts) {
+        self.shared.plan.reads(facts);
+    }
+
     /// Where the edge leaves what it audits.
     pub(crate) fn audit(&self) -> AuditSink {
         self.audit.clone()
@@ -289,6 +293,11 @@ impl Memory {
             spool_damaged: self.shared.spool.damaged(),
             single_role: self.shared.store.get().is_some_and(|store| store.single_role()),
         }
+    }
+
+    /// The id by which other nodes know this process.
+    pub(crate) fn node_id(&self) -> uuid::Uuid {
+        self.report.borrow().id
     }
 
     /// Brings the gauges up to date; called once a second.
@@ -311,8 +320,13 @@ impl Memory {
     }
 
     /// Writes the last entry, seals, signs, and stops the database.
-    pub(crate) async fn close(&self, reason: &'static str) {
-        let stop = Fact::Stop { node: self.shared.node.clone(), reason };
+    pub(crate) async fn close(&self, reason: &'static str, drained: Drained) {
+        let stop = Fact::Stop {
+            node: self.shared.node.clone(),
+            reason,
+            requests_cut: drained.requests_cut,
+            took_ms: u64::try_from(drained.took.as_millis()).unwrap_or(u64::MAX),
+        };
         let noted = tokio::time::timeout(CLOSE_MAX, self.shared.note(stop));
         if noted.await.is_err() {
             tracing::error!("the disk does not take the last entry of this node");
@@ -397,11 +411,24 @@ impl Shared {
             checkpoints: checkpoints(&self.data_dir),
             checkpoint_key: self.keyring.public_key().clone(),
             trusted: self.former.clone(),
+            plan: self.plan.room(),
+            verified: Arc::clone(&self.verified),
             clock: Arc::clone(&self.clock),
         };
         // Filled once; a second time it would say the same.
         let _filled_before = self.rooms.set(rooms).is_err();
     }
+}
+
+/// The keys of a data directory, or those that the environment names; made where they are missing.
+pub(crate) fn keyring(data_dir: &Path) -> Result<Keyring, Failure> {
+    let keyring = Keyring::open(&KeyringOptions {
+        directory: data_dir.join("keys"),
+        signing_key_file: variable("PLIMSOLL_LEDGER_KEY_FILE")?,
+        kek_file: variable("PLIMSOLL_KEK_FILE")?,
+        outside_database: env::secret("DATABASE_URL").map_err(Failure::failed)?.is_some(),
+    });
+    keyring.map_err(Failure::failed)
 }
 
 /// Where the ledger's checkpoints lie, outside the database.

@@ -28,8 +28,8 @@ pub(crate) struct Node {
     pub(crate) facts: Facts,
     pub(crate) memory: Memory,
     pub(crate) telemetry: Telemetry,
-    metrics: Arc<Metrics>,
-    clock: SharedClock,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: SharedClock,
     draining: AtomicBool,
     /// Why the last change of the manifest was refused; empty when it was taken.
     refused: Mutex<Vec<String>>,

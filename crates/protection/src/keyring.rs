@@ -126,6 +126,21 @@ impl Keyring {
         Ok(key)
     }
 
+    /// What only a holder of the key-encrypting key can put on `message` for `purpose`:
+    /// HMAC-SHA-256 under a key of that purpose alone, so that a keyed hash made for anything else
+    /// is no mark.
+    ///
+    /// # Errors
+    /// [`KeyringError::Crypto`].
+    pub fn mark(&self, purpose: &'static str, message: &[u8]) -> Result<[u8; 32], KeyringError> {
+        let mut key = Zeroizing::new([0; 32]);
+        derive(&self.kek, &[b"plimsoll.mark.v1", purpose.as_bytes()], key.as_mut())?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
+        let mut mark = [0; 32];
+        mark.copy_from_slice(hmac::sign(&key, message).as_ref());
+        Ok(mark)
+    }
+
     /// Encrypts `plain` for `purpose`, bound to `aad`: the place it stands in, such as a row's id.
     ///
     /// # Errors
@@ -255,6 +270,20 @@ mod tests {
         assert_ne!(keyring(1, 3).actor("local:1000"), keyring(1, 2).actor("local:1000"));
         assert_ne!(keyring(1, 2).actor("local:1001"), keyring(1, 2).actor("local:1000"));
         assert_eq!(keyring(9, 2).actor("local:1000"), keyring(1, 2).actor("local:1000"));
+    }
+
+    #[test]
+    fn marks_are_what_python_makes_of_them() {
+        // hmac.digest(expand(b"plimsoll.mark.v1" + b"ledger.evidence.v1"), b"message", "sha256")
+        // with expand and its key as RFC 5869 has them, over bytes([2]*32).
+        let mark = |kek, purpose, message| hex(&keyring(1, kek).mark(purpose, message).unwrap());
+        let python = "3b43b7497e2cd2eb975fc713cf330bd5aaf877c48d26993c7d500c72cabd58ca";
+        assert_eq!(mark(2, "ledger.evidence.v1", b"message"), python);
+        assert_ne!(mark(2, "ledger.evidence.v1", b"massage"), python);
+        assert_ne!(mark(2, "ledger.evidence.v2", b"message"), python);
+        assert_ne!(mark(3, "ledger.evidence.v1", b"message"), python);
+        let of_other_seed = keyring(9, 2).mark("ledger.evidence.v1", b"message").unwrap();
+        assert_eq!(hex(&of_other_seed), python);
     }
 
     #[test]

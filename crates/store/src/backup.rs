@@ -22,6 +22,7 @@ use crate::connect::{DATABASE, Hidden, Local, OWNER_ROLE};
 use crate::error::StoreError;
 use plimsoll_base::SharedClock;
 use plimsoll_manifest::env::Secret;
+use sqlx::{Connection as _, PgConnection};
 
 /// The database that is backed up or restored, as its owner.
 #[derive(Debug, Clone)]
@@ -57,6 +58,14 @@ impl Source {
     #[must_use]
     pub fn role(&self) -> &str {
         self.options.0.get_username()
+    }
+
+    /// A connection to it.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn connect(&self) -> Result<PgConnection, BackupError> {
+        Ok(PgConnection::connect_with(&self.options.0).await?)
     }
 
     /// A database elsewhere: the owner's URL where there is one, else `DATABASE_URL`.

@@ -18,6 +18,7 @@ pub mod names;
 pub mod otlp;
 mod overview;
 mod process;
+mod reads;
 mod registry;
 mod ring;
 mod sample;
@@ -37,8 +38,10 @@ pub use doc::metrics_page;
 pub use logging::{LogError, LogFormat, init_logging, init_logging_filtered};
 pub use metrics::{Metrics, MetricsOptions};
 pub use overview::{
-    DeviceModelFigures, Figures, HISTORY, OperationFigures, Overview, PlatformFigures, Second,
+    DeviceModelFigures, Figures, HISTORY, NO_SERVICE, OperationFigures, Overview, PlatformFigures,
+    Second,
 };
+pub use reads::READS_MAX;
 pub use sample::{Platform, Sample};
 pub use shard::Shard;
 pub use trace::{TRACESTATE_BYTES_MAX, TraceContext, TraceId, tracestate_passes};

@@ -14,6 +14,7 @@ use crate::otlp::keep::{KeptSpan, Tracing, TracingOptions};
 use crate::otlp::metrics::Times;
 use crate::otlp::{self, Resource};
 use crate::overview::{self, Overview};
+use crate::reads::Reads;
 use crate::registry::Registry;
 use crate::ring::Load;
 use crate::shard::{Shard, Shared, lock};
@@ -46,6 +47,7 @@ pub struct Metrics {
     store: Mutex<Store>,
     app_starts: AppStarts,
     exemplars: Mutex<Exemplars>,
+    reads: Reads,
 }
 
 impl Metrics {
@@ -65,6 +67,7 @@ impl Metrics {
             store: Mutex::default(),
             app_starts: AppStarts::default(),
             exemplars: Mutex::default(),
+            reads: Reads::default(),
         })
     }
 
@@ -145,6 +148,7 @@ impl Metrics {
             window_seconds: part.window_seconds,
             objective_seconds: self.objective().as_secs_f64(),
             total: part.total,
+            routed: part.routed,
             by_operation: part.by_operation,
             by_platform: part.by_platform,
             by_device_model: part.by_device_model,
@@ -185,6 +189,17 @@ impl Metrics {
     /// Notes requests that were kept as examples of their series, until figures are next exported.
     pub(crate) fn note_exemplars(&self, kept: &[KeptSpan]) {
         lock(&self.exemplars).note(kept, &self.shared.registry);
+    }
+
+    /// Notes that somebody took the figures: scraped them, or accepted them over OTLP.
+    pub fn note_read(&self, now: Nanos) {
+        self.reads.note(now);
+    }
+
+    /// How often figures were taken within `window` before `now`, [`crate::READS_MAX`] at most.
+    #[must_use]
+    pub fn reads(&self, window: Duration, now: Nanos) -> usize {
+        self.reads.within(window, now)
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -14,6 +14,9 @@ use crate::sample::Platform;
 /// How far [`Overview::history`] reaches back.
 pub const HISTORY: Duration = Duration::from_secs(SECONDS_MAX as u64);
 
+/// What stands for the service of a request that none is known of.
+pub const NO_SERVICE: &str = "none";
+
 /// Figures over a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
@@ -104,6 +107,9 @@ pub struct Overview {
     pub objective_seconds: f64,
     /// Everything.
     pub total: Figures,
+    /// What went to a service: without what the edge answered or refused before it knew of one.
+    #[serde(skip)]
+    pub routed: Figures,
     /// By operation, ordered by service and operation.
     pub by_operation: Vec<OperationFigures>,
     /// By platform, in the order of [`Platform::ALL`], those with requests.
@@ -130,6 +136,7 @@ pub struct Overview {
 pub(crate) struct FromRing {
     pub(crate) window_seconds: f64,
     pub(crate) total: Figures,
+    pub(crate) routed: Figures,
     pub(crate) by_operation: Vec<OperationFigures>,
     pub(crate) by_platform: Vec<PlatformFigures>,
     pub(crate) by_device_model: Vec<DeviceModelFigures>,
@@ -138,7 +145,7 @@ pub(crate) struct FromRing {
 
 pub(crate) fn from_ring(ring: &Ring, layout: &Layout, window: Duration) -> FromRing {
     let mut covered = Duration::ZERO;
-    let mut total = Aggregate::default();
+    let (mut total, mut routed) = (Aggregate::default(), Aggregate::default());
     let mut operations: BTreeMap<&OperationName, Aggregate> = BTreeMap::new();
     let mut platforms: BTreeMap<Platform, Aggregate> = BTreeMap::new();
     let mut models: BTreeMap<&Arc<str>, Aggregate> = BTreeMap::new();
@@ -147,6 +154,9 @@ pub(crate) fn from_ring(ring: &Ring, layout: &Layout, window: Duration) -> FromR
         total.add_packed(&slice.total);
         for (name, packed) in &slice.operations {
             operations.entry(name).or_default().add_packed(packed);
+            if *name.0 != *NO_SERVICE {
+                routed.add_packed(packed);
+            }
         }
         for (platform, packed) in &slice.platforms {
             platforms.entry(*platform).or_default().add_packed(packed);
@@ -160,6 +170,7 @@ pub(crate) fn from_ring(ring: &Ring, layout: &Layout, window: Duration) -> FromR
     FromRing {
         window_seconds: seconds,
         total: figures(&total),
+        routed: figures(&routed),
         by_operation: operations
             .iter()
             .map(|((service, operation), sum)| OperationFigures {

@@ -61,12 +61,13 @@ fn find(variable: &str, name: &str, package: &str) -> io::Result<PathBuf> {
     })
 }
 
-/// `target/debug` or its like: a test runs in its `deps`, a program in it directly.
+/// `target/debug` or its like: a test runs in its `deps`, an example in its `examples`, a program
+/// in it directly.
 fn profile_directory() -> io::Result<PathBuf> {
     let exe = std::env::current_exe()?;
     let parent = exe.parent().ok_or_else(|| io::Error::other("the test has no directory"))?;
-    let named_deps = parent.file_name().is_some_and(|name| name == "deps");
-    let directory = if named_deps { parent.parent().unwrap_or(parent) } else { parent };
+    let below = parent.file_name().is_some_and(|name| name == "deps" || name == "examples");
+    let directory = if below { parent.parent().unwrap_or(parent) } else { parent };
     Ok(directory.to_path_buf())
 }
 

@@ -133,6 +133,23 @@ impl Database {
         self.cluster.connect_options(role, &self.name)
     }
 
+    /// Runs statements as somebody with all rights on the server would who wants no trigger to
+    /// notice. For tests without a runtime of their own.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn tamper(&self, sql: &str) -> Result<(), DatabaseError> {
+        let options = self.cluster.connect_options(SUPERUSER_ROLE, &self.name);
+        let all = format!("set session_replication_role = replica; {sql}");
+        let tampering = async move {
+            let mut connection = PgConnection::connect_with(&options).await?;
+            connection.execute(AssertSqlSafe(all)).await?;
+            connection.close().await
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(tampering)?)
+    }
+
     /// The socket of its server.
     #[must_use]
     pub fn socket(&self) -> PathBuf {

@@ -36,20 +36,26 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def in_venv(name, requirements):
-    """Goes on inside a virtual environment that holds the requirements, made when it is missing."""
+def venv_of(name, requirements):
+    """A virtual environment that holds the requirements, made when it is missing; its folder."""
     where = TOOLS / "venv" / name
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     stamp = where / ".requirements"
     python = where / "bin" / "python"
-    if pathlib.Path(sys.prefix) == where:
-        return
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"installing {requirements.relative_to(REPO)} to .tools", flush=True)
         venv.create(where, clear=True, with_pip=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--no-deps", "--requirement", requirements], check=True)
         stamp.write_text(wanted)
+    return where
+
+
+def in_venv(name, requirements):
+    """Goes on inside such an environment."""
+    if pathlib.Path(sys.prefix) == TOOLS / "venv" / name:
+        return
+    python = venv_of(name, requirements) / "bin" / "python"
     os.execv(python, [str(python), *sys.argv])
 
 

@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::{Extension, Json};
-use plimsoll_ledger::{AcceptError, Append, Fact};
+use plimsoll_ledger::{AcceptError, Append, EVIDENCE_TEXT_BYTES_MAX, Evidence, Fact};
 use plimsoll_store::{PgConnection, PgPool};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -14,6 +14,8 @@ use crate::problem::{OpsCode, Problem};
 
 /// Acts that commands do themselves and report.
 const REPORTED: [&str; 3] = ["backup", "restore", "database.create"];
+/// The one among them that is evidence.
+const REHEARSED: &str = "backup.rehearse";
 /// The longest reason, bytes: as much as a signed record holds.
 const REASON_BYTES_MAX: usize = 512;
 
@@ -76,12 +78,59 @@ pub(crate) async fn report(
 ) -> Result<Json<Value>, Problem> {
     let rooms = rooms(&console)?;
     let told: Reported = serde_json::from_slice(&body).map_err(|error| bad_body(&error))?;
+    if told.act == REHEARSED {
+        return rehearsed(rooms, &operator, told).await;
+    }
     if !REPORTED.contains(&told.act.as_str()) {
-        let says = format!("`act` must be one of {}.", REPORTED.join(", "));
+        let says = format!("`act` must be one of {}, {REHEARSED}.", REPORTED.join(", "));
         return Err(Problem::new(OpsCode::BadBody, says));
     }
     let act = Act { detail: told.detail, ..Act::new(&told.act, &told.subject) };
     act.append_alone(rooms, &operator).await?;
+    Ok(Json(json!({})))
+}
+
+/// What `plimsoll restore --rehearse` says of a backup.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RehearsedBackup {
+    entries: u64,
+    whole: bool,
+    /// When the backup was taken, where that could be read.
+    taken_unix_s: Option<i64>,
+    /// Why it is not whole.
+    why: Option<String>,
+}
+
+/// The act, and the evidence that it brought: both or neither. Plimsoll measured it, so it is
+/// measured, though it was an operator who let it.
+async fn rehearsed(
+    rooms: &Rooms,
+    operator: &Operator,
+    told: Reported,
+) -> Result<Json<Value>, Problem> {
+    let said: RehearsedBackup = serde_json::from_value(Value::Object(told.detail.clone()))
+        .map_err(|error| bad_body(&error))?;
+    let mut facts = Map::new();
+    facts.insert("entries".into(), i64::try_from(said.entries).unwrap_or(i64::MAX).into());
+    facts.insert("whole".into(), said.whole.into());
+    if let Some(taken) = said.taken_unix_s {
+        let now = i64::try_from(rooms.clock.unix_seconds()).unwrap_or(i64::MAX);
+        facts.insert("backup_age_s".into(), now.saturating_sub(taken).max(0).into());
+    }
+    let says = match said.why {
+        Some(why) => why,
+        None => format!("a backup was restored, and {} entries verified", said.entries),
+    };
+    let says = says.get(..says.floor_char_boundary(EVIDENCE_TEXT_BYTES_MAX)).unwrap_or_default();
+    facts.insert("says".into(), says.into());
+    let evidence = Evidence::measured("store.restored", facts);
+    let mut transaction = rooms.pool().begin().await.map_err(|error| failed(&error))?;
+    let act = Act { detail: told.detail, ..Act::new(REHEARSED, &told.subject) };
+    act.append(rooms, operator, &mut transaction).await?;
+    let added = rooms.ledger.add_evidence(&mut transaction, operator.actor(), evidence).await;
+    added.map_err(|error| failed(&error))?;
+    transaction.commit().await.map_err(|error| failed(&error))?;
     Ok(Json(json!({})))
 }
 

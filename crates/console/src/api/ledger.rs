@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use axum::body::Body;
@@ -28,6 +29,7 @@ use crate::api::acts::Act;
 use crate::api::{Operator, Rooms, failed, refused, rooms};
 use crate::csv;
 use crate::http::{Console, csv_answer, refusal};
+use crate::model::VerifiedRow;
 use crate::page::ledger::{document, query, refused as refused_page};
 use crate::problem::{OpsCode, Problem};
 
@@ -287,6 +289,7 @@ async fn verified(
     options: VerifyOptions,
     lines: &mpsc::Sender<io::Result<Bytes>>,
 ) -> Result<Report, String> {
+    let by_ours_alone = options.further.is_empty();
     let mut connection = rooms.pool().acquire().await.map_err(|error| error.to_string())?;
     let mut told = 0;
     let progress = |progress: Progress| {
@@ -298,7 +301,13 @@ async fn verified(
         }
     };
     let report = verify_all(&mut connection, &options, &rooms.clock, progress).await;
-    report.map_err(|error| error.to_string())
+    let report = report.map_err(|error| error.to_string())?;
+    // Checkpoints from elsewhere may be faulty themselves, which says nothing of the ledger here.
+    if by_ours_alone {
+        let row = VerifiedRow::of(&report, rooms.clock.unix_ms());
+        *rooms.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(row);
+    }
+    Ok(report)
 }
 
 /// A report as JSON.

@@ -103,6 +103,18 @@ pub(crate) fn moment(unix_ms: u64) -> String {
     utc(unix_ms).and_then(|at| at.format(&format).ok()).unwrap_or_else(|| NONE.into())
 }
 
+/// A day in UTC.
+pub(crate) fn day(unix_ms: u64) -> String {
+    let format = format_description!("[year]-[month]-[day]");
+    utc(unix_ms).and_then(|at| at.format(&format).ok()).unwrap_or_else(|| NONE.into())
+}
+
+/// A day in UTC where there is little room: `16 Nov`.
+pub(crate) fn short_day(unix_ms: u64) -> String {
+    let format = format_description!("[day padding:none] [month repr:short]");
+    utc(unix_ms).and_then(|at| at.format(&format).ok()).unwrap_or_else(|| NONE.into())
+}
+
 /// A moment in UTC as a form's field takes it: with seconds only where there are some.
 pub(crate) fn field_time(unix_ms: u64) -> String {
     let minutes = format_description!("[year]-[month]-[day]T[hour]:[minute]");
@@ -138,6 +150,8 @@ mod tests {
         assert_eq!([119, 120, 7_200, 172_800].map(span), ["119 s", "2 min", "2 h", "2 d"]);
         assert_eq!([250, 30_000].map(timeout), ["250 ms", "30 s"]);
         assert_eq!(moment(1_795_335_000_123), "2026-11-22 08:10:00 UTC");
+        assert_eq!(day(1_795_335_000_123), "2026-11-22");
+        assert_eq!(short_day(1_796_112_000_000), "1 Dec");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::format::{count, field_time, moment};
-use super::{mark, memory, section_head};
+use super::{mark, memory, rooms_nav, section_head};
 use crate::api::{EntryRow, Found, LedgerAsked};
 use crate::client::escaped;
 use crate::model::LedgerRow;
@@ -68,7 +68,10 @@ fn around(body: &Markup, json: Option<&str>) -> Markup {
             }
             body {
                 a.skip href="#view" { "Skip to the entries" }
-                header.bar { a.brand href="/" { (mark::sign()) span { "Plimsoll" } } }
+                header.bar {
+                    a.brand href="/" { (mark::sign()) span { "Plimsoll" } }
+                    (rooms_nav("/ledger"))
+                }
                 main #view { h1 { "Ledger" } (body) }
                 footer {
                     ul {

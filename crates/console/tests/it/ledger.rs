@@ -1,44 +1,18 @@
 //! The ledger's page, its JSON and its CSV, over a real database.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-
 use http::Method;
-use plimsoll_base::SystemClock;
 use plimsoll_console::client::{self, AskError};
-use plimsoll_console::{ConsoleOptions, LedgerRow, MemoryRow, Rooms, RoomsCell, serve_local};
-use plimsoll_ledger::{Actor, ActorKind, Append, Fact, Ledger, ROOM, Sealer};
-use plimsoll_manifest::env::Secret;
-use plimsoll_protection::{Keyring, KeyringOptions};
-use plimsoll_store::{OWNER_ROLE, RUNTIME_ROLE, Store, StoreOptions};
-use plimsoll_testkit::database::Database;
+use plimsoll_console::{LedgerRow, MemoryRow};
+use plimsoll_ledger::{Actor, ActorKind, Append, Fact};
+use plimsoll_plan::Gates;
 use serde_json::json;
-use tempfile::TempDir;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
-use crate::scene::{HOSTILE, Made, Scene};
-
-struct Kept {
-    scene: Scene,
-    cell: RoomsCell,
-    _database: Database,
-    _root: TempDir,
-}
+use crate::kept::{Kept, kept as empty};
+use crate::scene::{HOSTILE, Scene};
 
 /// A console whose ledger holds these starts of nodes, in this order.
 async fn kept(nodes: &[&str]) -> Kept {
-    let database = Database::new(&[ROOM]).await;
-    let root = tempfile::tempdir().unwrap();
-    let options = KeyringOptions {
-        directory: root.path().join("keys"),
-        signing_key_file: None,
-        kek_file: None,
-        outside_database: false,
-    };
-    let keyring = Arc::new(Keyring::open(&options).unwrap());
-    let ledger = Ledger::new(SystemClock::shared(), Arc::clone(&keyring));
+    let kept = empty(Gates::shipped().unwrap(), &[], 0).await;
     for node in nodes {
         let fact = Fact::Start {
             version: "0.1.0".into(),
@@ -47,72 +21,10 @@ async fn kept(nodes: &[&str]) -> Kept {
             manifest_sha256: "ab".repeat(32),
         };
         let actor = Actor::Named(ActorKind::Operator, "local:1000");
-        let mut connection = database.runtime.acquire().await.unwrap();
-        ledger.append(&mut connection, Append::ok(actor, fact)).await.unwrap();
+        let mut connection = kept.database.runtime.acquire().await.unwrap();
+        kept.ledger.append(&mut connection, Append::ok(actor, fact)).await.unwrap();
     }
-    let store = Store::start(StoreOptions {
-        data_dir: root.path().to_owned(),
-        database_url: Some(Secret::from(database.url(RUNTIME_ROLE))),
-        owner_url: Some(Secret::from(database.url(OWNER_ROLE))),
-        postgres_bin: None,
-        clock: SystemClock::shared(),
-        rooms: vec![ROOM],
-        control: Handle::current(),
-    });
-    let cell = RoomsCell::default();
-    let checkpoints = root.path().join("ledger/checkpoints");
-    let (pool, keys) = (database.runtime.clone(), Arc::clone(&keyring));
-    // Nothing runs it: the page reads what was appended, sealed or not.
-    let sealer = Sealer::signing_in(pool, checkpoints.clone(), keys, SystemClock::shared());
-    let rooms = Rooms {
-        store: Arc::new(store.await.unwrap()),
-        ledger,
-        sealer: sealer.door(),
-        checkpoints,
-        checkpoint_key: keyring.public_key().clone(),
-        trusted: Vec::new(),
-        clock: SystemClock::shared(),
-    };
-    assert!(cell.set(rooms).is_ok());
-    let scene = Scene::start_with("127.0.0.1", |mut options| {
-        options.rooms = Arc::clone(&cell);
-        options
-    });
-    Kept { scene: scene.await, cell, _database: database, _root: root }
-}
-
-impl Kept {
-    /// Serves the same on `ops.sock` for as long as somebody asks there.
-    async fn locally<T>(&self, ask: impl AsyncFnOnce(&Path) -> T) -> T {
-        let folder = tempfile::tempdir().unwrap();
-        let mut options = ConsoleOptions::new(SystemClock::shared());
-        options.rooms = Arc::clone(&self.cell);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let source = Arc::<Made>::clone(&self.scene.made);
-        let serving = serve_local(folder.path(), source, options, async {
-            stopped.await.unwrap_or_default();
-        });
-        let asking = async {
-            for _ in 0..200 {
-                if folder.path().join(plimsoll_console::OPS_SOCKET).exists() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            let said = ask(folder.path()).await;
-            drop(stop);
-            said
-        };
-        let (served, said) = tokio::join!(serving, asking);
-        served.unwrap();
-        said
-    }
-
-    /// What operators did, as the ledger says.
-    async fn acts(&self) -> Vec<serde_json::Value> {
-        let answer = self.scene.get("/api/v1/ledger?action=operator.act").await.json();
-        answer["entries"].as_array().unwrap().clone()
-    }
+    kept
 }
 
 fn subjects(answer: &serde_json::Value) -> Vec<&str> {

@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod board;
+#[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod kept;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]

@@ -85,6 +85,7 @@ async fn a_ledger_that_is_not_whole_is_a_critical_notice() {
         at_unix_ms: 1_795_335_000_000,
         whole: false,
         entries: 3,
+        faults_found: 1,
         faults: vec!["entry 2 was edited".into()],
     };
     shown(&scene, vec![], LedgerRow { verified: Some(verified), ..LedgerRow::default() }).await;

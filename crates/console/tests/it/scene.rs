@@ -18,6 +18,9 @@ use tokio::task::JoinSet;
 /// Text that would break out of a page, a script or a table that did not escape it.
 pub(crate) const HOSTILE: &str = "=<script>alert(\"1\")</script>'&,";
 
+/// When the figures' clock starts: 2026-11-22 08:10:00 UTC.
+pub(crate) const NOW_UNIX_MS: u64 = 1_795_335_000_000;
+
 pub(crate) struct Made {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Mutex<Readiness>,
@@ -150,7 +153,7 @@ impl Scene {
     ) -> Self {
         let metrics = Metrics::new(MetricsOptions::default());
         let ready = Readiness { ready: true, ..Readiness::default() };
-        let clock = Arc::new(ManualClock::at_unix_ms(1_795_335_000_000));
+        let clock = Arc::new(ManualClock::at_unix_ms(NOW_UNIX_MS));
         let shared = Arc::<ManualClock>::clone(&clock);
         let ingest = Arc::new(Ingest::new(Arc::clone(&metrics), shared));
         let memory = Mutex::new(None);

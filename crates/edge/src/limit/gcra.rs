@@ -64,6 +64,11 @@ impl Gcra {
         }
     }
 
+    /// What is stored of a key that may use one more unit at `now`, and no second one.
+    pub(crate) fn with_one_unit_left(&self, now: u64) -> u64 {
+        now.saturating_add(self.tolerance - self.emission)
+    }
+
     /// What so many units cost, in nanoseconds.
     pub(crate) fn cost(&self, units: u32) -> u64 {
         self.emission.saturating_mul(u64::from(units))

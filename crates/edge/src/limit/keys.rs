@@ -78,6 +78,11 @@ impl KeyHasher {
         self.hash(7, &[described.as_bytes()])
     }
 
+    /// The key of no caller, for trying limits.
+    pub(super) fn of_nobody(&self) -> u64 {
+        self.hash(8, &[])
+    }
+
     /// Each part with its length, so that parts cannot run into each other.
     fn hash(&self, domain: u8, parts: &[&[u8]]) -> u64 {
         let mut hasher = self.0;

@@ -89,6 +89,11 @@ impl Refused {
         self.violated.is_empty()
     }
 
+    /// Whether this limit is among those that refused.
+    pub(super) fn names(&self, index: usize) -> bool {
+        self.violated.iter().any(|violated| violated == index)
+    }
+
     pub(super) fn add(&mut self, standing: Standing, wait: u64) {
         self.violated = self.violated.with(usize::from(standing.index));
         self.wait = self.wait.max(wait);

@@ -163,6 +163,16 @@ impl Shard {
         }
     }
 
+    /// Keeps a key's state whether or not there is room: for who forgets it at once.
+    pub(super) fn keep(&mut self, key: u64, tat: u64) {
+        self.tats.insert(key, tat);
+    }
+
+    /// Forgets a key.
+    pub(super) fn forget(&mut self, key: u64) {
+        self.tats.remove(&key);
+    }
+
     /// Notes it for the other nodes. The overflow bucket is nobody's key, and stays here.
     pub(super) fn note_spent(&mut self, key: u64, place: Place, now: Spending) {
         if let (Some(spent), Place::Own) = (&mut self.spent, place) {

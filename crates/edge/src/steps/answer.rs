@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, Version, header, response};
+use plimsoll_base::failpoint;
 use plimsoll_http_kit::Problem;
 use plimsoll_http_kit::hygiene::strip_response;
 use plimsoll_http_kit::request_id::X_REQUEST_ID;
@@ -71,9 +72,14 @@ pub(crate) fn refused(
     // A body that was being passed on when it came to this is dropped where it stood.
     exchange.body_in_the_way |=
         exchange.body.as_ref().is_some_and(|body| body.outcome() != InboundOutcome::Complete);
-    context.core.shard.count(Counter::Problem { code: code.as_str() });
+    if !context.rehearsal {
+        context.core.shard.count(Counter::Problem { code: code.as_str() });
+    }
     let response = problem.with_instance(exchange.id).into_response();
     let (mut head, body) = response.into_parts();
+    if failpoint::hit("edge.problem").is_err() {
+        head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
     complete_head(config, exchange, &mut head.headers);
     if code.closes_connection() && exchange.version < Version::HTTP_2 {
         context.state.set_leaves_bytes_unread();

@@ -153,7 +153,7 @@ async fn a_strangers_key_and_word_in_the_folder_excuse_nothing() {
         )
         .await;
     let cut = Fault::TailCut { size: 3, checkpoint_size: 5, sequence: 1 };
-    assert_eq!(place.verify().await.faults, [cut.clone()]);
+    assert_eq!(place.verify().await.faults, std::slice::from_ref(&cut));
     let head: Vec<u8> = sqlx::query_scalar("select chain from ledger.seals where position = 3")
         .fetch_one(&place.db.owner)
         .await

@@ -191,7 +191,7 @@ async fn a_spool_that_cannot_be_read_is_named_and_blocks_no_other() {
     let (spool, _) = Spool::open(&SpoolOptions::new(&folder(&place).join("a2"))).unwrap();
     let strange = OwnEntry {
         operator: None,
-        fact: Fact::Stop { node: "x".repeat(300), reason: "signal" },
+        fact: Fact::Stop { node: "x".repeat(300), reason: "signal", requests_cut: 0, took_ms: 1 },
         at_unix_ms: NOW_MS,
     };
     spool.submit_own(strange).unwrap().await.unwrap();

@@ -9,6 +9,8 @@ mod appending;
 #[cfg(test)]
 mod checkpoints;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod leftovers;

@@ -11,32 +11,12 @@ pub(super) fn check(cx: &mut Context<'_>) {
     cx.refuse_repeated("limit", names);
     for (index, limit) in limits.iter().enumerate() {
         let key = format!("limit[{index}]");
-        operations(cx, &key, limit);
+        let operations = limit.operations.iter().map(String::as_str);
+        cx.require_operations(&format!("{key}.operations"), operations);
         rate(cx, &key, limit);
         if limit.units == LimitUnits::Cost {
             costs(cx, limit);
         }
-    }
-}
-
-/// With a contract the operations are known only once it is read; without one they are all here.
-fn operations(cx: &mut Context<'_>, key: &str, limit: &Limit) {
-    if cx.manifest.has_contract() || cx.services_lost() || cx.lost("operation", "") {
-        return;
-    }
-    for (index, id) in limit.operations.iter().enumerate() {
-        if cx.names.operations.contains(id) {
-            continue;
-        }
-        let known: Vec<&str> = cx.names.operations.iter().map(String::as_str).collect();
-        let suggestion = crate::similar::closest(id, known.iter().copied()).map(str::to_owned);
-        let expected = if known.is_empty() {
-            "a service with a contract, or an [[operation]] with id, method and path".to_owned()
-        } else {
-            format!("one of: {}", known.join(", "))
-        };
-        let message = format!("there is no operation `{}`", crate::values::shown(id));
-        cx.suggest(&format!("{key}.operations[{index}]"), message, expected, suggestion);
     }
 }
 

@@ -10,6 +10,8 @@ mod faults_of_cors;
 #[cfg(test)]
 mod faults_of_limits;
 #[cfg(test)]
+mod faults_of_objectives;
+#[cfg(test)]
 mod faults_of_services;
 #[cfg(test)]
 mod faults_of_shape;

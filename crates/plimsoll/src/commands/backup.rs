@@ -15,6 +15,7 @@ use serde_json::{Map, json};
 use crate::cli::{Backup, Output, Restore};
 use crate::commands::acts::{Done, tell};
 use crate::commands::ask::{data_dir, runtime, say, say_json};
+use crate::commands::rehearse;
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::exit::Failure;
 use crate::memory;
@@ -131,6 +132,9 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 pub(crate) fn restore(arguments: &Restore) -> Result<(), Failure> {
+    if arguments.rehearse {
+        return rehearse::run(arguments);
+    }
     let directory = DataDir::open(arguments.data_dir.as_deref())?.path().to_owned();
     let (report, aside) = runtime()?.block_on(async {
         let opened = open(&directory, false).await?;
@@ -255,11 +259,11 @@ fn secret(name: &str) -> Result<Option<Secret>, Failure> {
     env::secret(name).map_err(Failure::failed)
 }
 
-fn search() -> Result<BinarySearch, Failure> {
+pub(super) fn search() -> Result<BinarySearch, Failure> {
     let named = env::var("PLIMSOLL_PG_BIN").map_err(Failure::failed)?.map(PathBuf::from);
     Ok(BinarySearch::of_this_machine(named))
 }
 
-fn clock() -> SharedClock {
+pub(super) fn clock() -> SharedClock {
     SystemClock::shared()
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use plimsoll_contracts::{self as contracts, Document};
-use plimsoll_manifest::OriginUrl;
+use plimsoll_manifest::{OpsSection, OriginUrl};
 
 use crate::cli::Init;
 use crate::exit::Failure;
@@ -43,11 +43,20 @@ pub(crate) fn run(arguments: &Init) -> Result<(), Failure> {
             },
         )?;
     file.write_all(manifest.as_bytes()).map_err(Failure::failed)?;
-    writeln!(
-        io::stdout(),
-        "wrote {target}\nnext: read it, then\n  plimsoll check {target}\n  plimsoll up --manifest {target}"
+    writeln!(io::stdout(), "{}", what_next(&arguments.manifest)).map_err(Failure::unwritten)
+}
+
+/// The next commands, and where the board is: the manifest that was written listens there.
+fn what_next(manifest: &Path) -> String {
+    let (target, board) = (manifest.display(), OpsSection::default().listen.0);
+    format!(
+        "wrote {target}\n\
+         next: read it, then\n  \
+           plimsoll check {target}\n  \
+           plimsoll plan init --start DATE    (the first of your 90 days, such as 2026-11-30)\n  \
+           plimsoll up --manifest {target}\n\
+         and see how ready the service is: http://{board}/board"
     )
-    .map_err(Failure::unwritten)
 }
 
 /// The contract as the manifest has to name it: a relative path in a manifest starts where the

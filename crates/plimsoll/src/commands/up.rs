@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_base::{SharedClock, SystemClock};
+use plimsoll_base::{SharedClock, SystemClock, failpoint};
 use plimsoll_edge::auth::dev_issuer::DevIssuer;
-use plimsoll_edge::{Edge, EdgeOptions, Listener};
+use plimsoll_edge::{Drained, Edge, EdgeOptions, Listener};
 use plimsoll_manifest::{AccessLogFormat, ListenAddr, Manifest, Overrides, env};
 use plimsoll_snapshot::NodeReport;
 use plimsoll_store::Redis;
@@ -27,7 +27,7 @@ use crate::node::{Facts, Node, development_exposed};
 use crate::setup::{Setup, Source, failure, lines};
 use crate::telemetry::Telemetry;
 use crate::watch::{LOOK_EVERY, Watched};
-use crate::{banner, inherited};
+use crate::{banner, inherited, observe};
 
 /// How often figures move on.
 const TICK: Duration = Duration::from_secs(1);
@@ -39,6 +39,12 @@ const ACCESS_LOG_FLUSH: Duration = Duration::from_secs(2);
 const OPS_SHUTDOWN: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(arguments: &Up) -> Result<(), Failure> {
+    // What tests break on purpose; no build that is shipped has it.
+    if failpoint::ENABLED
+        && let Some(names) = env::var("PLIMSOLL_FAILPOINTS").map_err(Failure::failed)?
+    {
+        failpoint::fail_everywhere(&names);
+    }
     let terminal = std::io::stderr().is_terminal();
     plimsoll_telemetry::init_logging(if terminal { LogFormat::Human } else { LogFormat::Json })
         .map_err(Failure::failed)?;
@@ -254,13 +260,16 @@ async fn serve(
     let mut faces = JoinSet::new();
     faces.spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped.clone()));
     faces.spawn(Arc::clone(&node).serve_local(ops_stopped.clone()));
-    faces.spawn(Arc::clone(&node).serve_services(ops_stopped));
+    faces.spawn(Arc::clone(&node).serve_services(ops_stopped.clone()));
+    if with_console {
+        faces.spawn(observe::run(Arc::clone(&node), ops_stopped));
+    }
     let edge = Arc::clone(&node.edge);
     faces.spawn(async move { edge.share_limits().await });
     let stop =
         run_until_stopped(&node, &clock, &mut signals, arguments, source, setup, &mut lock).await;
     node.set_draining();
-    let deadline = node.drain_deadline();
+    let (deadline, asked) = (node.drain_deadline(), clock.now());
     tracing::info!(deadline_s = deadline.as_secs_f64(), "draining; a second signal stops at once");
     let drained = tokio::select! {
         drained = node.drain(deadline, matches!(stop, Stop::Patiently)) => Some(drained),
@@ -268,6 +277,11 @@ async fn serve(
         _ = signals.interrupt.recv() => None,
     };
     let at_once = drained.is_none();
+    // What a second signal cut is what was under way then.
+    let ended = drained.unwrap_or_else(|| Drained {
+        took: clock.now().since(asked),
+        requests_cut: node.edge.in_flight(),
+    });
     let outcome = match drained {
         Some(drained) if drained.requests_cut == 0 => {
             tracing::info!(took_s = drained.took.as_secs_f64(), "drained; no request was cut");
@@ -284,9 +298,9 @@ async fn serve(
     }
     stop_ops.send_replace(true);
     // What is being answered is answered; live pages are cut by the runtime's end.
-    let ended = async { while faces.join_next().await.is_some() {} };
-    let _ended_or_cut = tokio::time::timeout(OPS_SHUTDOWN, ended).await.is_ok();
-    node.memory.close("signal").await;
+    let left = async { while faces.join_next().await.is_some() {} };
+    let _left_or_cut = tokio::time::timeout(OPS_SHUTDOWN, left).await.is_ok();
+    node.memory.close("signal", ended).await;
     // A successor may have it now.
     drop(lock.take());
     if let Err(error) = access_log_stop.stop(ACCESS_LOG_FLUSH) {

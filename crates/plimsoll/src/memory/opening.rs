@@ -133,6 +133,7 @@ impl Shared {
         tasks.spawn(sweeping(pool.clone(), work.stop.clone()));
         tasks.spawn(adopt_events(pool.clone(), work.stop.clone()));
         tasks.spawn(Arc::clone(self).look_at_nodes(pool.clone(), work.stop.clone()));
+        tasks.spawn(Arc::clone(self).look_at_board(work.stop.clone()));
         tasks.spawn(Arc::clone(self).verify_now_and_then(pool.clone(), work.stop.clone()));
         let (ledger, stop) = (self.ledger.clone(), work.stop.clone());
         tasks.spawn(work.importer.run(leftovers, pool, ledger, stop));

@@ -22,16 +22,18 @@ const NODES_EVERY: Duration = Duration::from_secs(2);
 const VERIFY_FIRST: Duration = Duration::from_secs(30);
 const VERIFY_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Faults that are kept to be shown.
-const FAULTS_SHOWN_MAX: usize = 10;
-
 impl Memory {
+    /// The last verification of the whole ledger; none before the first.
+    pub(crate) fn verified(&self) -> Option<VerifiedRow> {
+        self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What the console shows.
     pub(crate) fn shown(&self) -> MemoryRow {
         let now = self.shared.clock.now();
         let standing = self.standing(now);
         let (nodes, nodes_ago) = self.shared.listed(now);
-        let verified = self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let verified = self.verified();
         let sealer = self.shared.sealer.get().map(|state| state.borrow().clone());
         let (sealed, checkpointed) = match &sealer {
             Some(
@@ -54,6 +56,7 @@ impl Memory {
                 spool_records: standing.spool.records,
                 verified,
             },
+            board: self.shared.plan.stood(),
         }
     }
 }
@@ -159,13 +162,7 @@ impl Shared {
                             "the ledger is not what was sealed; run `plimsoll ledger verify`"
                         );
                     }
-                    let faults = report.faults.iter().take(FAULTS_SHOWN_MAX);
-                    let row = VerifiedRow {
-                        at_unix_ms: self.clock.unix_ms(),
-                        whole: report.is_whole(),
-                        entries: report.entries,
-                        faults: faults.map(ToString::to_string).collect(),
-                    };
+                    let row = VerifiedRow::of(&report, self.clock.unix_ms());
                     *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(row);
                 }
                 Err(error) => {

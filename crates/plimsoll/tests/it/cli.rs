@@ -18,24 +18,30 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 25] = [
     &[],
     &["up"],
     &["init"],
     &["check"],
     &["schema"],
     &["doctor"],
+    &["ready"],
     &["nodes"],
     &["revoke"],
+    &["plan"],
+    &["plan", "init"],
+    &["plan", "check"],
     &["ledger"],
     &["ledger", "tail"],
     &["ledger", "verify"],
     &["ledger", "export"],
     &["ledger", "accept"],
+    &["evidence", "add"],
+    &["evidence", "list"],
     &["database", "create"],
     &["backup"],
     &["restore"],
@@ -78,7 +84,14 @@ fn init_writes_a_manifest_that_check_accepts_and_never_overwrites() {
     std::fs::write(folder.path().join("openapi.json"), CONTRACT).unwrap();
     let made = plimsoll(folder.path(), &["init", "--openapi", "openapi.json"]);
     assert!(made.status.success(), "{}", stderr(&made));
+    let said = stdout(&made);
+    for part in ["plimsoll check plimsoll.toml", "plimsoll plan init --start", "plimsoll up --m"] {
+        assert!(said.contains(part), "{said}");
+    }
     let manifest = std::fs::read_to_string(folder.path().join("plimsoll.toml")).unwrap();
+    let (_, board) = said.split_once("http://").unwrap();
+    let listens = board.trim_end().strip_suffix("/board").unwrap();
+    assert!(manifest.contains(&format!("[ops]\nlisten = \"{listens}\"")), "{said}{manifest}");
     assert!(manifest.contains("openapi.json") && manifest.contains("# "), "{manifest}");
     let checked = plimsoll(folder.path(), &["check"]);
     assert!(checked.status.success(), "{}{}", stdout(&checked), stderr(&checked));

@@ -25,7 +25,11 @@ mod doctor;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod failures;
+#[cfg(test)]
+mod gates;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
@@ -34,6 +38,10 @@ mod ledger;
 mod memory;
 #[cfg(test)]
 mod nodes;
+#[cfg(test)]
+mod plan;
+#[cfg(test)]
+mod ready;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

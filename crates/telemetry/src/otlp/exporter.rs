@@ -267,8 +267,11 @@ impl Exporter {
 
     async fn send_figures(&self, export: &Export, started: Started) {
         let body = self.metrics.encode_otlp(&export.resource, started.times(&self.clock));
-        if let Outcome::Refused(reason) = self.deliver(export, OtlpSignal::Metrics, body).await {
-            tracing::warn!(%reason, "figures could not be exported; the next ones hold them, too");
+        match self.deliver(export, OtlpSignal::Metrics, body).await {
+            Outcome::Taken { .. } => self.metrics.note_read(self.clock.now()),
+            Outcome::Refused(reason) => {
+                tracing::warn!(%reason, "figures could not be exported; the next ones hold them, too");
+            }
         }
     }
 

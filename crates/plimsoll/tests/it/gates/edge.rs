@@ -1,0 +1,125 @@
+//! Authentication, limits, problem documents, drain, service levels.
+
+use std::time::Duration;
+
+use plimsoll_testkit::RawClient;
+use rustix::process::Signal;
+
+use super::{Place, stop};
+use crate::scene::{AUDIENCE, ISSUER};
+
+fn issuer() -> String {
+    format!(
+        "[[auth.issuer]]\nissuer = \"{ISSUER}\"\naudience = [\"{AUDIENCE}\"]\njwks_file = \"jwks.json\"\n"
+    )
+}
+
+#[test]
+fn every_operation_that_wants_a_token_is_asked_without_one() {
+    let place = Place::new();
+    let mut edge = place.start(&place.shop(""));
+    let facts = place.seen("edge.authentication", |facts| facts["open"] == 2);
+    assert_eq!((&facts["asked"], &facts["first_open"]), (&2.into(), &"GET /profile".into()));
+    edge.write_manifest(&place.shop(&issuer())).unwrap();
+    edge.reload().unwrap();
+    let facts = place.seen("edge.authentication", |facts| facts["open"] == 0);
+    assert_eq!(facts["says"], "2 operations asked without a token, all refused");
+    // Nobody was charged or sent anything for it.
+    let log = place.origin.log().exchanges();
+    assert!(log.is_empty(), "{log:?}");
+    assert_eq!(
+        edge.metric("plimsoll_auth_total{outcome=\"missing\"}").unwrap().unwrap_or(0.0),
+        0.0
+    );
+    stop(&mut edge);
+    let _edge = place.broken(&place.shop(&issuer()), "edge.authenticate");
+    let facts = place.seen("edge.authentication", |facts| facts["open"] == 2);
+    assert_eq!(facts["asked"], 2);
+}
+
+const LIMITS: &str = "
+[[limit]]
+name = \"per-caller\"
+per = \"caller\"
+quota = 5
+window = \"1h\"
+[[limit]]
+name = \"per-address\"
+per = \"ip\"
+quota = 1000
+window = \"60s\"
+";
+
+#[test]
+fn every_limit_is_overdrawn_and_no_caller_has_less_for_it() {
+    let place = Place::new();
+    let mut edge = place.start(&place.shop(""));
+    let facts = place.seen("edge.limits", |facts| facts["limits"] == 0);
+    assert_eq!((&facts["operations"], &facts["unlimited"]), (&5.into(), &5.into()));
+    edge.write_manifest(&place.shop(LIMITS)).unwrap();
+    edge.reload().unwrap();
+    let facts = place.seen("edge.limits", |facts| facts["limits"] == 2);
+    assert_eq!((&facts["silent"], &facts["unlimited"]), (&0.into(), &0.into()), "{facts}");
+    // It is looked at once a second: a caller's burst is whole all the same.
+    std::thread::sleep(Duration::from_secs(3));
+    let mut client = edge.client().unwrap();
+    let statuses: Vec<u16> = (0..6).map(|_| client.get("/feed", &[]).unwrap().status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 429]);
+    stop(&mut edge);
+    let _edge = place.broken(&place.shop(LIMITS), "edge.limits");
+    let facts = place.seen("edge.limits", |facts| facts["silent"] == 2);
+    assert_eq!(facts["says"], "2 limits overdrawn, 2 let it pass");
+}
+
+#[test]
+fn what_the_edge_refuses_is_looked_at_over_its_listener() {
+    let place = Place::new();
+    let mut edge = place.start(&place.shop(""));
+    let facts = place.seen("edge.problems", |facts| facts["asked"] == 2);
+    assert_eq!(facts["wrong"], 0, "{facts}");
+    stop(&mut edge);
+    let _edge = place.broken(&place.shop(""), "edge.problem");
+    let facts = place.seen("edge.problems", |facts| facts["wrong"] == 2);
+    assert_eq!(facts["first_wrong"], "GET /%00: it is text/plain, not application/problem+json");
+}
+
+#[test]
+fn a_stop_counts_by_what_it_cut_until_the_next_one() {
+    let place = Place::new();
+    let manifest = place.shop("").replace("cores = 1", "cores = 1\ndrain_deadline = \"1s\"");
+    let mut edge = place.start(&manifest);
+    place.seen("edge.drain", |facts| facts["stops"] == 0);
+    stop(&mut edge);
+    let mut edge = place.start(&manifest);
+    let facts = place.seen("edge.drain", |facts| facts["stops"] == 1);
+    assert_eq!(facts["cut"], 0, "{facts}");
+    let mut client: RawClient = edge.client().unwrap();
+    client.send("GET /feed HTTP/1.1\r\nhost: a\r\nx-script: delay=20000\r\n\r\n").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    edge.signal(Signal::TERM).unwrap();
+    assert!(!edge.wait(Duration::from_secs(20)).unwrap().unwrap().success(), "it cut a request");
+    let mut edge = place.start(&manifest);
+    let facts = place.seen("edge.drain", |facts| facts["stops"] == 2);
+    assert_eq!(facts["cut"], 1, "{facts}");
+    stop(&mut edge);
+    let _edge = place.start(&manifest);
+    place.seen("edge.drain", |facts| facts["stops"] == 3 && facts["cut"] == 0);
+}
+
+#[test]
+fn service_levels_are_those_of_requests_that_went_to_a_service() {
+    let place = Place::new();
+    let edge = place.start(&place.shop(""));
+    place.seen("edge.service-levels", |facts| facts["requests"] == 0);
+    let ask = |script: &str| {
+        let mut client = edge.client().unwrap();
+        for _ in 0..20 {
+            client.get("/feed", &[("x-script", script)]).unwrap();
+        }
+    };
+    ask("status=200");
+    let facts = place.seen("edge.service-levels", |facts| facts["requests"] != 0);
+    assert_eq!((&facts["error_permille"], &facts["within_permille"]), (&0.into(), &1000.into()));
+    ask("status=500");
+    place.seen("edge.service-levels", |facts| facts["error_permille"].as_u64() > Some(0));
+}

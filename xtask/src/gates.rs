@@ -7,7 +7,6 @@
 //! two halves in one file, `"document."` and `"scope"`, as `concat!` wants them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -297,21 +296,9 @@ impl Sources {
 
 /// The strings of each file below `dir`, those of tests left out.
 fn strings_below(dir: &Path, files: &mut Vec<BTreeSet<String>>) -> Result<(), CheckError> {
-    let io = |source| CheckError::Io { path: dir.to_owned(), source };
-    for entry in fs::read_dir(dir).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name == "tests" || name == "tests.rs" {
-            continue;
-        }
-        if path.is_dir() {
-            strings_below(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let source = read_text(&path)?;
-            files.push(rust_text::literals(&source).into_iter().map(str::to_owned).collect());
-        }
-    }
-    Ok(())
+    unused::each_source(dir, &mut |source| {
+        files.push(rust_text::literals(source).into_iter().map(str::to_owned).collect());
+    })
 }
 
 #[cfg(test)]

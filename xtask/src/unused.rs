@@ -40,6 +40,16 @@ fn unused(member: &Member, code: &str) -> Vec<Finding> {
 
 /// The code below `dir` without comments, strings and test modules.
 pub(crate) fn collect(dir: &Path, code: &mut String) -> Result<(), CheckError> {
+    each_source(dir, &mut |source| {
+        let bare = rust_text::bare(source);
+        let own = bare.find(rust_text::TESTS).map_or(bare.as_str(), |tests| &bare[..tests]);
+        code.push_str(own);
+        code.push('\n');
+    })
+}
+
+/// Hands over the text of each Rust file below `dir`, those of tests left out.
+pub(crate) fn each_source(dir: &Path, take: &mut impl FnMut(&str)) -> Result<(), CheckError> {
     let io = |source| CheckError::Io { path: dir.to_owned(), source };
     for entry in fs::read_dir(dir).map_err(io)? {
         let path = entry.map_err(io)?.path();
@@ -48,12 +58,9 @@ pub(crate) fn collect(dir: &Path, code: &mut String) -> Result<(), CheckError> {
             continue;
         }
         if path.is_dir() {
-            collect(&path, code)?;
+            each_source(&path, take)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let bare = rust_text::bare(&read_text(&path)?);
-            let own = bare.find(rust_text::TESTS).map_or(bare.as_str(), |tests| &bare[..tests]);
-            code.push_str(own);
-            code.push('\n');
+            take(&read_text(&path)?);
         }
     }
     Ok(())

@@ -21,6 +21,7 @@ mod hex;
 mod ids;
 mod migrations;
 mod model;
+mod restored;
 mod sealer;
 mod service;
 mod spool;
@@ -43,6 +44,7 @@ pub use model::{
     ActorKind, CHAIN_START, DETAIL_BYTES_MAX, Entry, Hash, Outcome, PERSONAL_BYTES_MAX,
     SUBJECT_BYTES_MAX, link,
 };
+pub use restored::end_with_copied_checkpoints;
 pub use sealer::{
     AcceptError, CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, SEAL_BATCH_ENTRIES_MAX, SEAL_EVERY, Sealer,
     SealerDoor, SealerState,

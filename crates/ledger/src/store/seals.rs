@@ -208,6 +208,23 @@ pub(crate) async fn checkpoint_marks(conn: &mut PgConnection) -> sqlx::Result<Ve
     Ok(rows.into_iter().map(|row| (row.key_id, row.sequence)).collect())
 }
 
+/// Notes the last checkpoint of a key anew where a later one is noted. True where one was.
+pub(crate) async fn lower_mark(
+    conn: &mut PgConnection,
+    key_id: &str,
+    sequence: i64,
+    size: i64,
+) -> sqlx::Result<bool> {
+    let lowered = sqlx::query!(
+        "update ledger.checkpoint_marks set sequence = $2, size = $3
+         where key_id = $1 and sequence > $2",
+        key_id,
+        sequence,
+        size,
+    );
+    Ok(lowered.execute(conn).await?.rows_affected() > 0)
+}
+
 /// A seal and the entry it names, if that is still there.
 #[derive(Debug)]
 pub(crate) struct Sealed {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use plimsoll_base::failpoint;
 use plimsoll_ledger::{
-    CHECKPOINT_FILES_MAX, Checkpoint, CheckpointError, Checkpoints, Fault, SealerError, former_keys,
+    CHECKPOINT_FILES_MAX, Checkpoint, CheckpointError, Checkpoints, Fault, SealerError,
+    end_with_copied_checkpoints, former_keys,
 };
 
 use crate::place::{Place, keyring, spawn};
@@ -62,6 +63,29 @@ async fn forged_removed_and_moved_lines_are_named() {
     assert!(!place.verify().await.is_whole());
     write(&path, &[one, two, two, three]);
     assert!(!place.verify().await.is_whole());
+}
+
+#[tokio::test]
+async fn what_was_signed_while_a_backup_was_taken_is_not_missing_after_its_restore() {
+    // The checkpoints were copied after the first, and the database dumped after the third.
+    let (place, path, lines) = with_three().await;
+    write(&path, &[&lines[0]]);
+    let key_id = place.keyring.public_key().id().to_owned();
+    let missing = Fault::CheckpointsMissing { from: 2, to: 3, key_id };
+    assert_eq!(place.verify().await.faults, [missing]);
+    let mut owner = place.db.owner.acquire().await.unwrap();
+    let ended = end_with_copied_checkpoints(&mut owner, &place.directory()).await.unwrap();
+    assert_eq!(ended, 1);
+    let report = place.verify().await;
+    assert_eq!((report.faults, report.checkpoint_size, report.after_checkpoint), (vec![], 2, 4));
+    // From here on it goes on as ever, and what is removed now is missing.
+    place.append_many(2).await;
+    place.seal().await;
+    assert!(place.verify().await.is_whole());
+    write(&path, &[&lines[0]]);
+    assert!(!place.verify().await.is_whole());
+    assert_eq!(end_with_copied_checkpoints(&mut owner, &place.directory()).await.unwrap(), 1);
+    assert_eq!(end_with_copied_checkpoints(&mut owner, &place.directory()).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use plimsoll_base::{SharedClock, SystemClock};
+use plimsoll_ledger::end_with_copied_checkpoints;
 use plimsoll_manifest::env::{self, Secret};
 use plimsoll_store::RUNTIME_ROLE;
 use plimsoll_store::backup::{self, BackupOptions, RestoreOptions, Source};
@@ -84,6 +85,7 @@ async fn write(
     out: PathBuf,
 ) -> Result<backup::BackupReport, Failure> {
     // Copied first: they grow while a Plimsoll runs, and must not know more than what is dumped.
+    // What the dump notes beyond them is put right by the restore.
     let copies = tempfile::tempdir().map_err(Failure::failed)?;
     let extra = copy_checkpoints(&memory::checkpoints(directory), copies.path())
         .map_err(|error| Failure::Failed(format!("the ledger's checkpoints: {error}")))?;
@@ -182,7 +184,12 @@ async fn put_back(
         search: search()?,
     };
     match backup::restore(&opened.source, options).await {
-        Ok(report) => Ok((report, aside)),
+        Ok(report) => {
+            let mut connection = opened.source.connect().await.map_err(Failure::failed)?;
+            let ended = end_with_copied_checkpoints(&mut connection, &place).await;
+            ended.map_err(Failure::failed)?;
+            Ok((report, aside))
+        }
         Err(error) => {
             let mut said = error.to_string();
             // After a restore whose migrations failed there is something in it, and it stays.

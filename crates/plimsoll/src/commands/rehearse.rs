@@ -5,19 +5,19 @@
 //! removed. What came of it is told to the running Plimsoll, which keeps it as evidence: it is
 //! Plimsoll's own measurement, though an operator started it, so the entry names the operator.
 
-use std::collections::HashMap;
 use std::fs::Permissions;
-use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use http::Method;
 use plimsoll_console::client;
-use plimsoll_ledger::{Fault, Report, SUBJECT_BYTES_MAX, VerifyOptions, former_keys, verify};
+use plimsoll_ledger::{
+    Report, SUBJECT_BYTES_MAX, VerifyOptions, end_with_copied_checkpoints, former_keys, verify,
+};
 use plimsoll_store::RUNTIME_ROLE;
 use plimsoll_store::backup::{self, RestoreOptions, Source};
 use plimsoll_store::cluster::{Cluster, ClusterOptions};
-use serde_json::{Value, json};
+use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -110,8 +110,9 @@ async fn into(
             return Ok(Rehearsed { entries: 0, why, taken_unix_s: None });
         }
     };
-    let held = last_checkpoints(&checkpoints).map_err(Failure::failed)?;
     let mut connection = source.connect().await.map_err(Failure::failed)?;
+    let ended = end_with_copied_checkpoints(&mut connection, &checkpoints).await;
+    ended.map_err(Failure::failed)?;
     let key = memory::keyring(directory)?.public_key().clone();
     let trusted = former_keys(&directory.join("keys/former")).map_err(Failure::failed)?;
     let options = VerifyOptions { checkpoints, key, further: Vec::new(), trusted };
@@ -120,37 +121,16 @@ async fn into(
     let taken = OffsetDateTime::parse(&restored.manifest.taken_at, &Rfc3339);
     Ok(Rehearsed {
         entries: report.entries,
-        why: fault(&report, &held),
+        why: fault(&report),
         taken_unix_s: taken.ok().map(OffsetDateTime::unix_timestamp),
     })
 }
 
-/// The last checkpoint of each key that lies in a folder, by its number.
-fn last_checkpoints(folder: &Path) -> io::Result<HashMap<String, u64>> {
-    let mut last = HashMap::new();
-    for entry in std::fs::read_dir(folder)? {
-        for line in std::fs::read_to_string(entry?.path())?.lines() {
-            // What cannot be read is a fault of its own, which the verification names.
-            let line: Value = serde_json::from_str(line).unwrap_or_default();
-            let (key, number) = (line["key"].as_str(), line["seq"].as_u64());
-            let held: &mut u64 = last.entry(key.unwrap_or_default().to_owned()).or_default();
-            *held = number.unwrap_or_default().max(*held);
-        }
-    }
-    Ok(last)
-}
-
-/// Checkpoints that were signed while the backup was taken are not in it, and their entries may be:
-/// they come after the last that is.
-fn fault(report: &Report, held: &HashMap<String, u64>) -> Option<String> {
+fn fault(report: &Report) -> Option<String> {
     if report.checkpoints == 0 {
         return Some("it has no checkpoint, so nothing shows that its ledger is whole".to_owned());
     }
-    let came_meanwhile = |fault: &Fault| match fault {
-        Fault::CheckpointsMissing { from, key_id, .. } => held.get(key_id) == Some(&(from - 1)),
-        _ => false,
-    };
-    let first = report.faults.iter().find(|fault| !came_meanwhile(fault))?;
+    let first = report.faults.first()?;
     Some(format!("the ledger in it is not whole: {first}"))
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use plimsoll_ledger::{Importer, Leftover, Sealer, Spool, SpoolOptions};
+use plimsoll_ledger::{Importer, Leftover, Sealer, SealerDoor, Spool, SpoolOptions};
 use plimsoll_snapshot::{Dynamic, Followed, Following, NodeReport, follow, sweep};
 use plimsoll_store::{Room, Store, StoreError, StoreOptions};
 use tokio::runtime::Handle;
@@ -74,7 +74,9 @@ impl Shared {
             Arc::clone(&self.keyring),
             Arc::clone(&self.clock),
         );
-        self.fill_rooms(&store, sealer.door());
+        if store.migrated().borrow().is_some() {
+            self.fill_rooms(&store, sealer.door());
+        }
         *self.sealer_at_rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(sealer);
         let _filled_before = self.store.set(store).is_err();
         self.opening(Opening::Open);
@@ -139,9 +141,23 @@ impl Shared {
         tasks.spawn(work.importer.run(leftovers, pool, ledger, stop));
         let sealer = self.sealer_at_rest.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sealer) = sealer {
+            tasks.spawn(Arc::clone(self).open_rooms(sealer.door(), work.stop.clone()));
             let _set_before = self.sealer.set(sealer.state()).is_err();
             // It seals what the others leave, so it is told to stop after them.
             tasks.spawn(sealer.run(self.after_the_others(work.stop)));
+        }
+    }
+
+    /// Nobody is let into a room before its tables are there and granted: until then it is the
+    /// database that was not reached, and no right of ours that is missing.
+    async fn open_rooms(self: Arc<Self>, sealer: SealerDoor, mut stop: watch::Receiver<bool>) {
+        let Some(store) = self.store.get() else { return };
+        let mut migrated = store.migrated();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            done = migrated.wait_for(Option::is_some) => if done.is_ok() {
+                self.fill_rooms(store, sealer);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 mod contracts;
 mod edge;
 mod memory;
+mod newcomer;
 mod restored;
 mod telemetry;
 

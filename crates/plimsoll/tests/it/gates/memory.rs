@@ -7,8 +7,9 @@ use plimsoll_store::{OWNER_ROLE, RUNTIME_ROLE};
 use plimsoll_testkit::database::Database;
 use plimsoll_testkit::{Plimsoll, PlimsollOptions, Relay};
 
-use super::{Place, newest, seen, stop};
-use crate::memory::{command, json, said, soon};
+use super::newcomer::light;
+use super::{Place, SEEN_WITHIN, newest, seen, stop};
+use crate::memory::{command, said, soon, soon_within};
 use crate::scene::CONTRACT;
 
 /// A database that the test may reach, too, and the key that goes with it.
@@ -73,15 +74,29 @@ fn a_node_that_is_cut_off_is_behind_until_it_catches_up() {
     let relays = [(); 2].map(|()| Relay::to(&outside.database.socket()).unwrap());
     let nodes = [&relays[0], &relays[1]].map(|relay| outside.start(&place.shop(""), relay));
     let data_dir = nodes[0].data_dir();
-    soon(|| {
-        let listed = json(data_dir, &["nodes"]);
-        (listed["nodes"].as_array()?.len() == 2).then_some(())
-    });
+    behind(data_dir, 2, 0);
+    light(data_dir, "green", &["nodes-in-step"]);
     relays[1].cut();
     said(data_dir, &["revoke", "--jti", "t-1"]);
     behind(data_dir, 2, 1);
+    light(data_dir, "red", &["nodes-in-step"]);
     relays[1].mend();
     behind(data_dir, 2, 0);
+}
+
+#[test]
+fn a_node_that_has_not_reached_its_database_says_so_and_not_what_it_lacks_there() {
+    let (place, outside) = (Place::new(), Outside::new());
+    let relay = Relay::to(&outside.database.socket()).unwrap();
+    relay.cut();
+    let edge = outside.start(&place.shop(""), &relay);
+    let asked = command(edge.data_dir(), &["nodes"]);
+    let text = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert!(!asked.status.success() && text.contains("has not been reached"), "{text}");
+    relay.mend();
+    soon_within(SEEN_WITHIN, || {
+        command(edge.data_dir(), &["nodes"]).status.success().then_some(())
+    });
 }
 
 #[test]

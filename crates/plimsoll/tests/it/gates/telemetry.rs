@@ -12,7 +12,7 @@ fn text(key: &str, value: &str) -> Value {
 }
 
 /// Requests for one route, each with so many database calls of the same statement.
-fn send(edge: &Plimsoll, route: &str, calls: u64) {
+pub(super) fn send(edge: &Plimsoll, route: &str, calls: u64) {
     for request in 0..8_u64 {
         let trace = format!("{:016x}{request:016x}", route.len() as u64 * 1_000 + calls);
         let span = |n: u64, parent: u64, kind: u64, attributes: Vec<Value>| {

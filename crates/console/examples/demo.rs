@@ -108,6 +108,7 @@ impl Demo {
                     latency: Duration::from_secs_f64(ms / 1_000.0),
                     bytes_in: 300,
                     bytes_out: 2_400,
+                    bytes_saved: 0,
                 });
             }
         }

@@ -46,7 +46,7 @@ impl Table {
     }
 }
 
-const FIGURES: [&str; 10] = [
+const FIGURES: [&str; 11] = [
     "requests",
     "requests_per_second",
     "p50_seconds",
@@ -57,6 +57,7 @@ const FIGURES: [&str; 10] = [
     "within_objective_share",
     "bytes_in_per_second",
     "bytes_out_per_second",
+    "bytes_saved_per_second",
 ];
 
 /// Lines being written.
@@ -115,7 +116,8 @@ impl Lines {
             .number(figures.client_error_share)
             .maybe(figures.within_objective_share)
             .number(figures.bytes_in_per_second)
-            .number(figures.bytes_out_per_second);
+            .number(figures.bytes_out_per_second)
+            .number(figures.bytes_saved_per_second);
         self.end();
     }
 

@@ -175,6 +175,7 @@ fn route(
         audit: vendor(operation, "x-audit", place, faults, yes_or_no)
             .unwrap_or(false)
             .then(Audit::default),
+        compression: None,
         summary: summary.filter(|text| !text.is_empty()).map(shown),
     }
 }

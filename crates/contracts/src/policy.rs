@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::path::Path as FilePath;
 
 use plimsoll_manifest::{
-    AuditOnFull, Fault, Manifest, OperationPolicy, OperationSecurity, RevocationRule,
+    AuditOnFull, CompressionRule, Fault, Manifest, OperationPolicy, OperationSecurity,
+    RevocationRule,
 };
 use plimsoll_snapshot::template::Template;
 use plimsoll_snapshot::{Audit, OperationRoute, Security};
@@ -169,6 +170,7 @@ fn add(
             total_timeout_ms: None,
             revocation_strict: false,
             audit: None,
+            compression: None,
             summary: None,
         },
         shape,
@@ -215,6 +217,9 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
     }
     if let Some(rule) = policy.revocation {
         route.revocation_strict = rule == RevocationRule::Strict;
+    }
+    if let Some(rule) = policy.compression {
+        route.compression = Some(rule == CompressionRule::On);
     }
     if let Some(audit) = policy.audit {
         route.audit = audit.then(Audit::default);

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_http_kit::hygiene::strip_trailers;
 
+use crate::compress::Compressed;
 use crate::lazy_timer::LazyTimer;
 use crate::record::Finish;
 use crate::stall;
@@ -226,6 +227,19 @@ pub(crate) enum AnswerBody {
     Own(Option<Bytes>, Option<Box<Finish>>),
     /// Passed on from a service.
     Upstream(Box<UpstreamBody>),
+    /// One of the others, compressed on its way.
+    Compressed(Box<Compressed>),
+}
+
+impl AnswerBody {
+    /// The request's record, until it was written.
+    pub(crate) fn finish(&mut self) -> Option<&mut Finish> {
+        match self {
+            Self::Own(_, finish) => finish.as_deref_mut(),
+            Self::Upstream(body) => Some(&mut body.finish),
+            Self::Compressed(body) => body.inner().finish(),
+        }
+    }
 }
 
 /// A service's answer on its way to the client. When it has been read whole the connection goes
@@ -248,7 +262,7 @@ pub(crate) struct UpstreamBody {
 
 /// The most of an answer that an HTTP/2 stream takes at once, bytes: it waits there until the
 /// client opens its window, and a client that takes so much in `write_stall_timeout` is alive.
-const H2_PIECE_MAX: usize = 16 * 1024;
+pub(crate) const H2_PIECE_MAX: usize = 16 * 1024;
 
 /// Time limits while an answer's body is passed on.
 #[derive(Debug, Clone, Copy)]
@@ -405,6 +419,11 @@ impl Body for AnswerBody {
                 stall::note_polled(polled.is_ready());
                 polled
             }
+            Self::Compressed(body) => {
+                let polled = body.poll(cx);
+                stall::note_polled(polled.is_ready());
+                polled
+            }
         }
     }
 
@@ -412,6 +431,7 @@ impl Body for AnswerBody {
         match self {
             Self::Own(bytes, _) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Upstream(body) => body.is_whole(),
+            Self::Compressed(body) => body.is_over(),
         }
     }
 
@@ -421,6 +441,7 @@ impl Body for AnswerBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Self::Upstream(body) => body.incoming.size_hint(),
+            Self::Compressed(_) => SizeHint::default(),
         }
     }
 }

@@ -21,6 +21,7 @@ use plimsoll_snapshot::{Routes, Security};
 use rustls::ServerConfig;
 
 use crate::auth::{AuthOptions, AuthParts, AuthSetupError, Authenticator};
+use crate::compress::Compression;
 use crate::cors::Cors;
 use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
 use crate::own::{Own, Shadowed, shadowed_in};
@@ -159,6 +160,8 @@ pub struct Config {
     pub(crate) client_rules: ClientRules,
     /// The header fields in which API keys come, by custom and by the contracts.
     pub(crate) api_key_fields: Vec<HeaderName>,
+    /// `None` where it is off.
+    pub(crate) compression: Option<Compression>,
     pub(crate) cors: Option<Cors>,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     documents: Vec<Document>,
@@ -224,6 +227,7 @@ impl Config {
             forward_principal: manifest.auth.forward_principal,
             client_rules: ClientRules::new(&manifest.client.headers),
             api_key_fields: api_keys::fields(&input.routes)?,
+            compression: Compression::new(&manifest.compression, manifest.services.len()),
             cors: manifest.cors.as_ref().map(Cors::new),
             tls,
             documents: documents(&input.routes),

@@ -17,6 +17,7 @@ use plimsoll_telemetry::{NO_SERVICE, TraceContext};
 
 use crate::auth::Verified;
 use crate::body::InboundState;
+use crate::compress;
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::cors;
@@ -49,6 +50,8 @@ pub(crate) struct Exchange {
     pub(crate) verified: Option<Arc<Verified>>,
     /// The call leaves an entry in the ledger.
     pub(crate) audit: Option<Audit>,
+    /// What the client said of compressed answers.
+    pub(crate) compression: compress::Asked,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) standings: Standings,
     pub(crate) body: Option<Arc<InboundState>>,
@@ -86,6 +89,7 @@ impl Exchange {
             origin: None,
             verified: None,
             audit: None,
+            compression: compress::Asked::default(),
             deadline: None,
             standings: Standings::default(),
             body: None,

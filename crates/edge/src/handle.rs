@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::auth::{AuthParts, CallerKey};
+use crate::compress::CompressionTried;
 use crate::config::{Config, ConfigError, ConfigInput, Environment};
 use crate::connections::Connections;
 use crate::core::{self, CoreListener, CoreOptions, Load, Phase, Shared};
@@ -318,6 +319,13 @@ impl Edge {
     #[must_use]
     pub fn try_limits(&self, config: &Config) -> LimitsTried {
         LimitsTried::of(config, self.clock.now())
+    }
+
+    /// Compresses a large answer of each operation of `config`, and of each service whose paths no
+    /// contract names, for a client that takes every coding. Nothing is asked of a service.
+    #[must_use]
+    pub fn try_compression(&self, config: &Config) -> CompressionTried {
+        self.rehearsal.compress(config)
     }
 
     /// Whether a token is revoked as far as this edge knows, on every core at once.

@@ -10,6 +10,7 @@
 
 pub mod auth;
 mod body;
+mod compress;
 mod config;
 mod conn;
 mod connections;
@@ -38,6 +39,7 @@ mod tasks;
 mod tls;
 mod upstream;
 
+pub use compress::CompressionTried;
 pub use config::{Config, ConfigError, ConfigInput, TooManyApiKeyFields, check_api_keys};
 pub use handle::{Drained, Edge, EdgeOptions, StartError, Upstream};
 pub use itself::Told;

@@ -33,13 +33,21 @@ pub(crate) struct Finish {
     pub(crate) exchange: Exchange,
     status: Option<StatusCode>,
     bytes_out: u64,
+    bytes_saved: u64,
     end: End,
     ended: Option<Nanos>,
 }
 
 impl Finish {
     pub(crate) fn new(exchange: Exchange) -> Self {
-        Self { exchange, status: None, bytes_out: 0, end: End::Underway, ended: None }
+        Self {
+            exchange,
+            status: None,
+            bytes_out: 0,
+            bytes_saved: 0,
+            end: End::Underway,
+            ended: None,
+        }
     }
 
     pub(crate) fn answered(&mut self, status: StatusCode) {
@@ -49,6 +57,12 @@ impl Finish {
     /// Bytes of the answer's body handed to the connection.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
+    }
+
+    /// Bytes of the answer's body before it was compressed, and what came of them so far.
+    pub(crate) fn compressed(&mut self, before: u64, after: u64) {
+        self.bytes_out = after;
+        self.bytes_saved = before.saturating_sub(after);
     }
 
     /// The clock, for who reads it just before this is dropped anyway.
@@ -132,6 +146,7 @@ impl Drop for Finish {
             latency,
             bytes_in,
             bytes_out: self.bytes_out,
+            bytes_saved: self.bytes_saved,
         });
         if core.shard.keeps(&exchange.trace, self.status(), latency) {
             span::keep(exchange, self.status(), latency, self.end == End::Cut);

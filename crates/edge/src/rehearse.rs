@@ -15,6 +15,7 @@ use plimsoll_snapshot::Security;
 use plimsoll_snapshot::template::{Piece, Segment, Template};
 use tokio::sync::watch;
 
+use crate::compress::CompressionTried;
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::core::{Core, Phase, Shared};
@@ -55,6 +56,10 @@ impl Rehearsal {
     /// connections of its pools.
     pub(crate) fn follow(&self) {
         drop(self.0.core.config());
+    }
+
+    pub(crate) fn compress(&self, config: &Config) -> CompressionTried {
+        CompressionTried::of(config, &self.0)
     }
 
     pub(crate) async fn ask(&self, config: &Config, operation: &Operation) -> Rehearsed {

@@ -76,6 +76,8 @@ pub struct Operation {
     pub revocation_strict: bool,
     /// Every call leaves an entry in the ledger.
     pub audit: Option<Audit>,
+    /// Whether answers are compressed, where the operation has a word of its own.
+    pub compression: Option<bool>,
     /// Largest request body in bytes, if the operation has a bound of its own.
     pub body_bytes_max: Option<u64>,
     /// Time for the whole exchange with the backend, if the operation has one of its own.

@@ -16,6 +16,7 @@ use plimsoll_http_kit::Problem;
 use plimsoll_http_kit::hygiene::{Fields, RequestFacts};
 
 use crate::body::{AnswerBody, Unasked};
+use crate::compress;
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::cors::{self, Preflight};
@@ -76,6 +77,7 @@ async fn run(
     // idempotency: keyed writes are leased, executed once, recorded, replayed
     // cache: RFC 9111, safe by identity
     // release: stable or canary, by signed installation
+    compress::restore_tags(config, exchange, head);
     forward::forward(context, config, exchange, route, &facts, head, body).await
     // answer: steps/answer.rs; record: record.rs, when the answer's last byte is handed over
 }
@@ -103,6 +105,7 @@ pub(crate) async fn enter<'c>(
         let facts = accept::check(context, config, head, &fields)?;
         let route = route::find(config, exchange, head)?;
         client::read(config, exchange, &head.headers, &fields);
+        compress::read(config, exchange, route, &head.headers, &fields);
         // version policy: ok, warn, brownout or block by platform and version range
         let credentials = authenticate::credentials(config, exchange, route, &fields)?;
         (facts, route, credentials)

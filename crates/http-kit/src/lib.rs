@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod codes;
+pub mod coding;
 pub mod forwarded;
 pub mod hygiene;
 pub mod problem;

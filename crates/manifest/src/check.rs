@@ -2,6 +2,7 @@
 //! collide, settings that contradict each other, files that are not there.
 
 mod auth;
+mod compression;
 mod cors;
 mod files;
 mod limits;
@@ -35,6 +36,7 @@ pub(crate) fn check(
     paths::check(&mut cx);
     auth::check(&mut cx);
     cors::check(&mut cx);
+    compression::check(&mut cx);
     limits::check(&mut cx);
     operations::check(&mut cx);
     objectives::check(&mut cx);

@@ -11,6 +11,7 @@
 mod auth;
 mod check;
 mod client;
+mod compression;
 mod cors;
 mod edge;
 pub mod env;
@@ -38,6 +39,7 @@ mod values;
 
 pub use auth::{Algorithm, AuthSection, ForwardPrincipal, Issuer, Rate};
 pub use client::{ClientHeaders, ClientSection};
+pub use compression::{CompressionRule, CompressionSection, ContentCoding};
 pub use cors::CorsSection;
 pub use edge::{EdgeSection, TlsSection, UnknownPaths};
 pub use fault::Fault;

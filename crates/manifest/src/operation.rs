@@ -6,7 +6,7 @@ use plimsoll_base::{ByteSize, HumanDuration, Name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::PathTemplate;
+use crate::{CompressionRule, PathTemplate};
 
 /// The policy of one operation. It is named by `id` (the contract's `operationId`), or, where no
 /// contract names it, by `method` and `path`; with all three, `id` is what it is called from then
@@ -52,6 +52,10 @@ pub struct OperationPolicy {
     /// The scopes a token must hold, all of them. Default: the contract's. Since 0.1.
     #[schemars(length(max = 64))]
     pub scopes: Option<Vec<String>>,
+    /// Whether its answers are compressed. Say `off` where one answer holds a secret beside text
+    /// that a stranger can choose (BREACH). Default: as `[compression]` says, but for answers that
+    /// set a cookie or go to a page elsewhere that sent one. Since 0.1.
+    pub compression: Option<CompressionRule>,
 }
 
 /// What an operation does while revocations are not known.

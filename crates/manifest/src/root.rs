@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthSection, ClientSection, CorsSection, EdgeSection, LedgerSection, Limit, Objective,
-    OperationPolicy, OpsSection, OriginUrl, Passthrough, PassthroughSecurity, PlanSection, Service,
-    StatusSection, TelemetrySection, UnknownPaths,
+    AuthSection, ClientSection, CompressionSection, CorsSection, EdgeSection, LedgerSection, Limit,
+    Objective, OperationPolicy, OpsSection, OriginUrl, Passthrough, PassthroughSecurity,
+    PlanSection, Service, StatusSection, TelemetrySection, UnknownPaths,
 };
 
 /// `plimsoll.toml`: the whole system declared. Every key has a default except where a name or an
@@ -39,6 +39,8 @@ pub struct Manifest {
     /// Which web pages elsewhere may call the API (CORS). Without it `OPTIONS` goes to the
     /// services, and what they say of CORS is passed on. Since 0.1.
     pub cors: Option<CorsSection>,
+    /// Answers made smaller on their way to clients that can read them so. Since 0.1.
+    pub compression: CompressionSection,
     /// Where the app says what it is, if it already does so in headers of its own. Since 0.1.
     pub client: ClientSection,
     /// What of the ledger waits on this node's disk. Since 0.1.

@@ -91,6 +91,9 @@ pub struct OperationRoute {
     /// Every call leaves an entry in the ledger, and what happens when none can be taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
+    /// Whether answers are compressed, where the manifest says so for this operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<bool>,
     /// The contract's one-line summary, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -224,6 +227,7 @@ mod tests {
                     cost,
                     revocation_strict: false,
                     audit: None,
+                    compression: None,
                     body_bytes_max: body,
                     total_timeout_ms: time,
                     summary,

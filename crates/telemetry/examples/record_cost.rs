@@ -40,6 +40,7 @@ fn main() -> std::io::Result<()> {
                 latency: Duration::from_nanos(spread >> 38),
                 bytes_in: 0,
                 bytes_out: 1_024,
+                bytes_saved: 0,
             });
         }
         let each = clock.now().since(start).as_nanos() / u128::from(ROUNDS);

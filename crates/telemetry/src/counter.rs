@@ -6,8 +6,8 @@ mod labels;
 use crate::names::{self, Name};
 
 pub use labels::{
-    AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal, KeyRefresh, OtlpRefusal,
-    OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
+    AnswerCoding, AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal, KeyRefresh,
+    OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
 };
 
 /// Something that happened once.
@@ -51,6 +51,10 @@ pub enum Counter<'a> {
     CallFolded(CallBound),
     /// An audited call was refused.
     AuditRefused(AuditRefusal),
+    /// The edge compressed an answer.
+    Compressed(AnswerCoding),
+    /// An answer was not compressed because memory for it was in use.
+    CompressionSkipped,
     /// A limit refused a request.
     LimitRefused {
         /// The limit's name.
@@ -139,9 +143,11 @@ const CALLS_FOLDED: Group =
     group(&names::DATABASE_CALLS_FOLDED, after(&OTLP_REFUSED), CallBound::LABELS);
 const AUDIT_REFUSED: Group =
     group(&names::AUDIT_REFUSED, after(&CALLS_FOLDED), AuditRefusal::LABELS);
+const COMPRESSED: Group = group(&names::COMPRESSED, after(&AUDIT_REFUSED), AnswerCoding::LABELS);
+const COMPRESSION_SKIPPED: Group = group(&names::COMPRESSION_SKIPPED, after(&COMPRESSED), &[]);
 
 /// Every group, in the order of the array.
-pub(crate) static GROUPS: [Group; 19] = [
+pub(crate) static GROUPS: [Group; 21] = [
     ACCEPTED,
     REFUSED,
     TLS_FAILED,
@@ -161,10 +167,12 @@ pub(crate) static GROUPS: [Group; 19] = [
     OTLP_REFUSED,
     CALLS_FOLDED,
     AUDIT_REFUSED,
+    COMPRESSED,
+    COMPRESSION_SKIPPED,
 ];
 
 /// The length of the array.
-pub(crate) const FIXED: usize = after(&AUDIT_REFUSED);
+pub(crate) const FIXED: usize = after(&COMPRESSION_SKIPPED);
 
 impl<'a> Counter<'a> {
     pub(crate) fn place(self) -> Place<'a> {
@@ -187,6 +195,8 @@ impl<'a> Counter<'a> {
             Counter::OtlpRejected(signal) => OTLP_REJECTED.start + signal as usize,
             Counter::OtlpRefused(reason) => OTLP_REFUSED.start + reason as usize,
             Counter::CallFolded(bound) => CALLS_FOLDED.start + bound as usize,
+            Counter::Compressed(coding) => COMPRESSED.start + coding as usize,
+            Counter::CompressionSkipped => COMPRESSION_SKIPPED.start,
             Counter::AuditRefused(when) => AUDIT_REFUSED.start + when as usize,
             Counter::LimitRefused { policy } => {
                 return Place::Labelled(&names::LIMIT_REFUSED, policy, "");

@@ -41,9 +41,17 @@ pub fn metrics_page() -> String {
         name.labels.contains(&"operation") || name.name.contains("objective")
     });
     section(&mut page, "Connections and answers", |name| {
-        ["connections_", "tls_", "slow_", "requests_in_flight", "problems", "drain_", "ready"]
-            .iter()
-            .any(|part| own(name).starts_with(part))
+        let parts = [
+            "connections_",
+            "tls_",
+            "slow_",
+            "requests_in_flight",
+            "problems",
+            "drain_",
+            "ready",
+            "compress",
+        ];
+        parts.iter().any(|part| own(name).starts_with(part))
     });
     section(&mut page, "Limits and authentication", |name| {
         ["limit_", "limits_", "auth_", "token_", "key_"]

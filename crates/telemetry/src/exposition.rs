@@ -10,7 +10,7 @@ use crate::names::{self, Name};
 use crate::process;
 use crate::registry::{Family, Key, SeriesId};
 use crate::shard::Shared;
-use crate::store::{Cumulative, Store};
+use crate::store::{BYTES, Cumulative, Store};
 
 /// Label values of the classes of a status code, as counted.
 pub(crate) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -172,19 +172,18 @@ fn request_family(page: &mut Page, rows: &Rows<'_>, shared: &Shared) {
         page.line(name, "_sum", request_labels(key), seconds(series.sum_ns));
         page.line(name, "_count", request_labels(key), series.requests());
     }
-    let mut bytes: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
+    let mut bytes: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
     for (key, series) in rows {
         let sum = bytes.entry((&key.service, &key.operation)).or_default();
-        sum.0 = sum.0.saturating_add(series.bytes_in);
-        sum.1 = sum.1.saturating_add(series.bytes_out);
+        for (sum, more) in sum.iter_mut().zip(series.bytes()) {
+            *sum = sum.saturating_add(more);
+        }
     }
-    page.head(&names::REQUEST_BYTES);
-    for (operation, (received, _)) in &bytes {
-        page.line(names::REQUEST_BYTES.name, "", operation_labels(*operation), received);
-    }
-    page.head(&names::RESPONSE_BYTES);
-    for (operation, (_, sent)) in &bytes {
-        page.line(names::RESPONSE_BYTES.name, "", operation_labels(*operation), sent);
+    for (index, name) in BYTES.into_iter().enumerate() {
+        page.head(name);
+        for (operation, sums) in &bytes {
+            page.line(name.name, "", operation_labels(*operation), sums[index]);
+        }
     }
 }
 

@@ -31,8 +31,8 @@ pub use access::{
     AccessLog, AccessLogOptions, AccessLogStop, AccessWriter, StillWriting,
 };
 pub use counter::{
-    AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal, Counter, Gauge,
-    KeyRefresh, OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
+    AnswerCoding, AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal, Counter,
+    Gauge, KeyRefresh, OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
 };
 pub use doc::metrics_page;
 pub use logging::{LogError, LogFormat, init_logging, init_logging_filtered};

@@ -68,6 +68,9 @@ names! {
         "Bytes of request bodies received.";
     RESPONSE_BYTES = "plimsoll_response_body_bytes_total" Counter "bytes" ["service", "operation"],
         "Bytes of answer bodies sent.";
+    RESPONSE_BYTES_SAVED = "plimsoll_response_body_bytes_saved_total" Counter "bytes"
+        ["service", "operation"],
+        "Bytes of answer bodies that were not sent because the edge compressed them.";
     DEVICE_REQUESTS = "plimsoll_device_requests_total" Counter "requests"
         ["service", "operation", "device_model", "status_class"],
         "Requests answered, by device model and class of the status code.";
@@ -109,6 +112,10 @@ names! {
         "Tokens in the verified-token cache.";
     KEY_REFRESHES = "plimsoll_key_refreshes_total" Counter "fetches" ["outcome"],
         "Fetches of issuers' keys.";
+    COMPRESSED = "plimsoll_compressed_answers_total" Counter "answers" ["coding"],
+        "Answers that the edge compressed, by content coding.";
+    COMPRESSION_SKIPPED = "plimsoll_compression_skipped_total" Counter "answers" [],
+        "Answers passed on as they were because `[compression] memory_max` was in use.";
     UPSTREAM_CONNECTIONS_OPEN = "plimsoll_upstream_connections_open" Gauge "connections" [],
         "Connections to upstreams that are open, idle ones too.";
     UPSTREAM_CONNECTS = "plimsoll_upstream_connects_total" Counter "connections" ["service"],

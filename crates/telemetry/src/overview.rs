@@ -40,6 +40,8 @@ pub struct Figures {
     pub bytes_in_per_second: f64,
     /// Bytes of answer bodies sent a second.
     pub bytes_out_per_second: f64,
+    /// Bytes of answer bodies a second that the edge did not have to send for compressing them.
+    pub bytes_saved_per_second: f64,
 }
 
 /// An operation's figures.
@@ -237,6 +239,7 @@ fn figures(sum: &Aggregate, layout: &Layout, seconds: f64) -> Figures {
         p99_seconds: layout.quantile(&sum.buckets, 0.99),
         bytes_in_per_second: per_second(sum.bytes_in),
         bytes_out_per_second: per_second(sum.bytes_out),
+        bytes_saved_per_second: per_second(sum.bytes_saved),
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct Aggregate {
     pub(crate) within_objective: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    pub(crate) bytes_saved: u64,
     pub(crate) buckets: [u64; BUCKETS],
 }
 
@@ -34,6 +35,7 @@ impl Default for Aggregate {
             within_objective: 0,
             bytes_in: 0,
             bytes_out: 0,
+            bytes_saved: 0,
             buckets: [0; BUCKETS],
         }
     }
@@ -50,6 +52,7 @@ impl Aggregate {
         self.within_objective += u64::from(counts.within_objective);
         self.bytes_in = self.bytes_in.saturating_add(counts.bytes_in);
         self.bytes_out = self.bytes_out.saturating_add(counts.bytes_out);
+        self.bytes_saved = self.bytes_saved.saturating_add(counts.bytes_saved);
     }
 
     pub(crate) fn add_packed(&mut self, packed: &Packed) {
@@ -62,6 +65,7 @@ impl Aggregate {
         self.within_objective += packed.within_objective;
         self.bytes_in = self.bytes_in.saturating_add(packed.bytes_in);
         self.bytes_out = self.bytes_out.saturating_add(packed.bytes_out);
+        self.bytes_saved = self.bytes_saved.saturating_add(packed.bytes_saved);
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -75,6 +79,7 @@ impl Aggregate {
             within_objective: self.within_objective,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
+            bytes_saved: self.bytes_saved,
             buckets: used.map(|(count, bucket)| (bucket, *count)).collect(),
         }
     }
@@ -87,6 +92,7 @@ pub(crate) struct Packed {
     within_objective: u64,
     bytes_in: u64,
     bytes_out: u64,
+    bytes_saved: u64,
     buckets: Box<[(u8, u64)]>,
 }
 

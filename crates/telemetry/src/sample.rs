@@ -97,6 +97,8 @@ pub struct Sample<'a> {
     pub bytes_in: u64,
     /// Bytes of the answer's body.
     pub bytes_out: u64,
+    /// Bytes that it was shorter for being compressed by the edge.
+    pub bytes_saved: u64,
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ pub(crate) struct Counts {
     pub(crate) sum_ns: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    pub(crate) bytes_saved: u64,
     pub(crate) buckets: [u32; BUCKETS],
 }
 
@@ -52,6 +53,7 @@ impl Counts {
         sum_ns: 0,
         bytes_in: 0,
         bytes_out: 0,
+        bytes_saved: 0,
         buckets: [0; BUCKETS],
     };
 
@@ -117,6 +119,7 @@ struct Addition {
     ns: u64,
     bytes_in: u64,
     bytes_out: u64,
+    bytes_saved: u64,
 }
 
 impl Shard {
@@ -175,6 +178,7 @@ impl Shard {
             ns,
             bytes_in: sample.bytes_in,
             bytes_out: sample.bytes_out,
+            bytes_saved: sample.bytes_saved,
         };
         let (version, model) = (clean(sample.app_version), clean(sample.device_model));
         let requests = KeyRef {
@@ -361,6 +365,7 @@ impl Inner {
         counts.sum_ns = counts.sum_ns.saturating_add(what.ns);
         counts.bytes_in = counts.bytes_in.saturating_add(what.bytes_in);
         counts.bytes_out = counts.bytes_out.saturating_add(what.bytes_out);
+        counts.bytes_saved = counts.bytes_saved.saturating_add(what.bytes_saved);
     }
 
     fn drain_one(&mut self, out: &mut Vec<Drained>) {

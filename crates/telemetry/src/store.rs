@@ -7,6 +7,7 @@ use std::time::Duration;
 use plimsoll_base::Nanos;
 
 use crate::histogram::EXPOSED_MAX;
+use crate::names::{self, Name};
 use crate::registry::SeriesId;
 use crate::ring::{Current, Load, Ring};
 use crate::shard::{Counts, Drained, SHARD_IDLE_TICKS_MAX, Shard, Shared};
@@ -19,6 +20,10 @@ const SWEEP_EVERY_TICKS: u32 = 60;
 /// Two ticks closer together than this count as one.
 const TICK_LEAST: Duration = Duration::from_millis(50);
 
+/// The metrics of bytes by operation.
+pub(crate) const BYTES: [&Name; 3] =
+    [&names::REQUEST_BYTES, &names::RESPONSE_BYTES, &names::RESPONSE_BYTES_SAVED];
+
 /// A series since it began.
 #[derive(Clone, Debug)]
 pub(crate) struct Cumulative {
@@ -27,6 +32,7 @@ pub(crate) struct Cumulative {
     pub(crate) sum_ns: u128,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    pub(crate) bytes_saved: u64,
     /// By exposed boundary, not yet cumulative; `+Inf` last.
     pub(crate) exposed: [u64; EXPOSED_MAX + 1],
     /// The tick before it was first counted in; none before the first tick.
@@ -40,12 +46,18 @@ impl Cumulative {
         sum_ns: 0,
         bytes_in: 0,
         bytes_out: 0,
+        bytes_saved: 0,
         exposed: [0; EXPOSED_MAX + 1],
         born: None,
     };
 
     pub(crate) fn requests(&self) -> u64 {
         self.classes.iter().sum()
+    }
+
+    /// What [`BYTES`] count, in their order.
+    pub(crate) fn bytes(&self) -> [u64; 3] {
+        [self.bytes_in, self.bytes_out, self.bytes_saved]
     }
 
     fn add(&mut self, counts: &Counts, shared: &Shared) {
@@ -59,6 +71,7 @@ impl Cumulative {
         self.sum_ns += u128::from(counts.sum_ns);
         self.bytes_in = self.bytes_in.saturating_add(counts.bytes_in);
         self.bytes_out = self.bytes_out.saturating_add(counts.bytes_out);
+        self.bytes_saved = self.bytes_saved.saturating_add(counts.bytes_saved);
     }
 }
 

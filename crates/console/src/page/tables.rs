@@ -40,6 +40,7 @@ fn figure_heads(objective: f64, sorted: Option<(Asked, Sort)>) -> Markup {
             }
         }
         th.n.share scope="col" { "% ≤ " (ms(Some(objective))) " ms" }
+        th.n scope="col" title="of the bytes of answers, by compressing them" { "Saved %" }
         th.line scope="col" { "p95 to the line" }
     }
 }
@@ -61,6 +62,7 @@ fn figure_cells(figures: &Figures, objective: f64) -> Markup {
             (aligned(&errors, 2))
         }
         td.n { (aligned(&within, 2)) }
+        td.n { (aligned(&saved(figures), 1)) }
         td.line {
             @if let Some(share) = against {
                 @let level = Level::of(share);
@@ -70,6 +72,16 @@ fn figure_cells(figures: &Figures, objective: f64) -> Markup {
                 span.quiet { "no request" }
             }
         }
+    }
+}
+
+/// The share of answers' bytes that compressing them saved.
+fn saved(figures: &Figures) -> String {
+    let whole = figures.bytes_out_per_second + figures.bytes_saved_per_second;
+    if figures.bytes_saved_per_second > 0.0 {
+        percent(figures.bytes_saved_per_second / whole)
+    } else {
+        NONE.into()
     }
 }
 
@@ -95,7 +107,7 @@ pub(super) fn operations(view: &View) -> Markup {
                     }
                 }
                 @if view.operations.is_empty() {
-                    tr { td.empty colspan="8" { (no_traffic(view)) } }
+                    tr { td.empty colspan="9" { (no_traffic(view)) } }
                 }
             }
         }
@@ -152,7 +164,7 @@ fn by_name(
                 @for (name, figures) in rows {
                     tr { th.name scope="row" { (name) } (figure_cells(figures, objective)) }
                 }
-                @if rows.is_empty() { tr { td.empty colspan="8" { (no_traffic(view)) } } }
+                @if rows.is_empty() { tr { td.empty colspan="9" { (no_traffic(view)) } } }
             }
         }
     };

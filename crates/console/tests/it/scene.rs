@@ -186,6 +186,7 @@ impl Scene {
             latency: Duration::from_millis(42),
             bytes_in: 0,
             bytes_out: 100,
+            bytes_saved: 0,
         };
         for _ in 0..9 {
             self.made.metrics.shard(0).record(&sample);

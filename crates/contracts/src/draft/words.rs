@@ -120,6 +120,7 @@ mod tests {
             total_timeout_ms: None,
             revocation_strict: false,
             audit: None,
+            compression: None,
             summary: None,
         })
     }

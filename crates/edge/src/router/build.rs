@@ -106,6 +106,7 @@ impl Router {
             cost: route.cost,
             revocation_strict: route.revocation_strict,
             audit: route.audit,
+            compression: route.compression,
             body_bytes_max: route.body_bytes_max,
             total_timeout: route.total_timeout_ms.map(Duration::from_millis),
         });

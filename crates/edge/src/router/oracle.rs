@@ -150,6 +150,7 @@ fn build(table: &[(Method, String)]) -> Result<Router, RouterFault> {
             body_bytes_max: None,
             total_timeout_ms: None,
             revocation_strict: false,
+            compression: None,
             audit: None,
             summary: None,
         })

@@ -19,6 +19,7 @@ fn service(name: &str, version: Option<ApiVersion>, operations: &[&str]) -> Serv
                 body_bytes_max: Some(7),
                 total_timeout_ms: Some(1_500),
                 revocation_strict: false,
+                compression: None,
                 audit: None,
                 summary: None,
             }

@@ -1,4 +1,5 @@
-//! Answer: the last look at what the client gets. Field projection and compression come here.
+//! Answer: the last look at what the client gets, and whether it gets it compressed. Field
+//! projection comes here.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use plimsoll_http_kit::request_id::X_REQUEST_ID;
 use plimsoll_telemetry::Counter;
 
 use crate::body::{AnswerBody, InboundOutcome, UpstreamBody};
+use crate::compress::{self, Plan};
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::cors::Cors;
@@ -33,7 +35,11 @@ pub(crate) fn passed_on(
             finish.answered(head.status);
             complete_head(config, &finish.exchange, &mut head.headers);
             close_when_last(context, &finish.exchange, &mut head.headers);
-            own(head, body, finish)
+            let length = Some(body.len() as u64);
+            let exchange = &finish.exchange;
+            let plan = compress::decide(config, exchange, head.status, &mut head.headers, length);
+            let version = exchange.version;
+            own(head, body, finish).map(|body| Plan::carry_out(plan, version, body))
         }
         Passed::Switched(response) => {
             let (mut head, _empty) = response.into_parts();
@@ -53,8 +59,12 @@ pub(crate) fn passed_on(
             head.version = Version::HTTP_11;
             complete_head(config, &finish.exchange, &mut head.headers);
             close_when_last(context, &finish.exchange, &mut head.headers);
+            let exchange = &finish.exchange;
+            let plan = compress::decide(config, exchange, head.status, &mut head.headers, None);
+            let version = exchange.version;
             let body = UpstreamBody::new(incoming, answer.connection, finish, limits);
-            Response::from_parts(head, AnswerBody::Upstream(Box::new(body)))
+            let body = AnswerBody::Upstream(Box::new(body));
+            Response::from_parts(head, Plan::carry_out(plan, version, body))
         }
     }
 }
@@ -95,7 +105,9 @@ pub(crate) fn refused(
 /// else takes the body away.
 fn own(mut head: response::Parts, body: Bytes, finish: Box<Finish>) -> Response<AnswerBody> {
     if finish.exchange.method == Method::HEAD {
-        head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        if !head.headers.contains_key(header::CONTENT_ENCODING) {
+            head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        }
         return Response::from_parts(head, AnswerBody::Own(None, Some(finish)));
     }
     Response::from_parts(head, AnswerBody::Own(Some(body), Some(finish)))

@@ -60,6 +60,12 @@ pub struct Fields<'h> {
     pub traceparent: Lines<'h>,
     /// `tracestate`.
     pub tracestate: Lines<'h>,
+    /// `Accept-Encoding`.
+    pub accept_encoding: Lines<'h>,
+    /// `If-Match`.
+    pub if_match: Lines<'h>,
+    /// `If-None-Match`.
+    pub if_none_match: Lines<'h>,
     pub(super) content_length: Lines<'h>,
     pub(super) transfer_encoding: Lines<'h>,
     pub(super) connection: Lines<'h>,
@@ -106,6 +112,12 @@ impl<'h> Fields<'h> {
     #[inline]
     fn note_plain(&mut self, name: &str, value: &'h HeaderValue) {
         let lines = match name.as_bytes().first() {
+            Some(b'a') if name == "accept-encoding" => &mut self.accept_encoding,
+            Some(b'i') => match name {
+                "if-match" => &mut self.if_match,
+                "if-none-match" => &mut self.if_none_match,
+                _ => return,
+            },
             Some(b'r') if name == "request-id" => &mut self.request_id,
             Some(b's') if name == "sec-ch-ua-platform" => &mut self.sec_ch_ua_platform,
             Some(b't') => match name {

@@ -148,6 +148,30 @@ pub(super) fn service_levels(observer: &Observer) -> Seen {
     .live()
 }
 
+/// A large answer of every operation, for a client that takes every coding.
+pub(super) fn compression(observer: &Observer) -> Seen {
+    let edge = &observer.node.edge;
+    let tried = edge.try_compression(&edge.config());
+    let left = match tried.left {
+        0 => String::new(),
+        left => format!("; the manifest leaves {} as they are", many(left, "operation")),
+    };
+    let says = match (tried.asked, tried.plain.len()) {
+        (0, _) => format!("nothing could be tried{left}"),
+        (asked, 0) => {
+            format!("a large answer of {} tried, all went smaller{left}", many(asked, "operation"))
+        }
+        (asked, plain) => {
+            let tried = many(asked, "operation");
+            format!("a large answer of {tried} tried, {plain} went as they were{left}")
+        }
+    };
+    Seen::saying(says)
+        .count("asked", tried.asked)
+        .count("plain", tried.plain.len())
+        .first("first_plain", &tried.plain)
+}
+
 /// To the nearest whole number; figures here are small and never below zero.
 fn whole(figure: f64) -> u64 {
     figure.round().max(0.0) as u64

@@ -19,6 +19,7 @@ pub(super) const LIMITS: EvidenceKind = measured("edge", "edge.limits");
 pub(super) const PROBLEMS: EvidenceKind = measured("edge", "edge.problems");
 pub(super) const DRAIN: EvidenceKind = measured("edge", "edge.drain");
 pub(super) const SERVICE_LEVELS: EvidenceKind = measured("edge", "edge.service-levels");
+pub(super) const COMPRESSION: EvidenceKind = measured("edge", "edge.compression");
 pub(super) const PUBLISHED: EvidenceKind = measured("contracts", "contracts.published");
 pub(super) const VERSIONS: EvidenceKind = measured("contracts", "contracts.versions");
 pub(super) const VERIFIED: EvidenceKind = measured("ledger", "ledger.verified");
@@ -33,12 +34,13 @@ const RESTORED: EvidenceKind = measured("store", "store.restored");
 pub(super) const OBJECTIVES: EvidenceKind =
     EvidenceKind { kind: "manifest.objectives", room: "manifest", how: How::Declared };
 
-const MEASURED: [EvidenceKind; 13] = [
+const MEASURED: [EvidenceKind; 14] = [
     AUTHENTICATION,
     LIMITS,
     PROBLEMS,
     DRAIN,
     SERVICE_LEVELS,
+    COMPRESSION,
     PUBLISHED,
     VERSIONS,
     VERIFIED,

@@ -14,6 +14,7 @@ pub(super) enum Look {
     Problems,
     Drain,
     ServiceLevels,
+    Compression,
     Published,
     Versions,
     Verified,
@@ -25,12 +26,13 @@ pub(super) enum Look {
 }
 
 impl Look {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Authentication,
         Self::Limits,
         Self::Problems,
         Self::Drain,
         Self::ServiceLevels,
+        Self::Compression,
         Self::Published,
         Self::Versions,
         Self::Verified,
@@ -49,6 +51,7 @@ impl Look {
             Self::Problems => kinds::PROBLEMS,
             Self::Drain => kinds::DRAIN,
             Self::ServiceLevels => kinds::SERVICE_LEVELS,
+            Self::Compression => kinds::COMPRESSION,
             Self::Published => kinds::PUBLISHED,
             Self::Versions => kinds::VERSIONS,
             Self::Verified => kinds::VERIFIED,
@@ -72,6 +75,7 @@ impl Look {
             Self::Problems => Ok(Some(edge::problems(observer).await)),
             Self::Drain => memory::drain(rooms).await.map(Some),
             Self::ServiceLevels => Ok(Some(edge::service_levels(observer))),
+            Self::Compression => Ok(Some(edge::compression(observer))),
             Self::Published => Ok(Some(contracts::published(observer).await)),
             Self::Versions => Ok(Some(contracts::versions(observer))),
             Self::Verified => Ok(memory::verified(observer, rooms)),

@@ -15,6 +15,8 @@ mod bodies;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod compression;
+#[cfg(test)]
 mod cors;
 #[cfg(test)]
 mod crash;

@@ -124,6 +124,18 @@ labels! {
 }
 
 labels! {
+    /// The content coding of an answer.
+    AnswerCoding {
+        /// Brotli.
+        Br => "br",
+        /// Zstandard.
+        Zstd => "zstd",
+        /// gzip.
+        Gzip => "gzip",
+    }
+}
+
+labels! {
     /// How a request to an upstream failed.
     UpstreamErrorKind {
         /// No connection.

@@ -165,7 +165,7 @@ fn what_cannot_be_read_is_refused_with_a_status() {
 }
 
 fn gzip(parts: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     for part in parts {
         encoder.write_all(&part).unwrap();
     }

@@ -20,7 +20,7 @@ use crate::otlp::resource::{Resource, write_scope};
 use crate::process;
 use crate::registry::{Family, Key, SeriesId};
 use crate::shard::Shared;
-use crate::store::{Cumulative, Store};
+use crate::store::{BYTES, Cumulative, Store};
 
 const CUMULATIVE: u64 = 2;
 
@@ -268,23 +268,25 @@ fn requests(page: &mut Page<'_>, rows: &[Row<'_>], shared: &Shared) {
         let exposed = &row.series.exposed;
         histogram(row, Cow::Borrowed(&exposed[..buckets.min(exposed.len())]))
     });
-    let mut bytes: BTreeMap<(&str, &str), (u64, u64, u64)> = BTreeMap::new();
+    let mut bytes: BTreeMap<(&str, &str), ([u64; 3], u64)> = BTreeMap::new();
     for Row { key, series, .. } in rows {
         let born = page.times.born(series.born);
-        let sum = bytes.entry((&key.service, &key.operation)).or_insert((0, 0, born));
-        sum.0 = sum.0.saturating_add(series.bytes_in);
-        sum.1 = sum.1.saturating_add(series.bytes_out);
-        sum.2 = sum.2.min(born);
+        let sum = bytes.entry((&key.service, &key.operation)).or_insert(([0; 3], born));
+        for (sum, more) in sum.0.iter_mut().zip(series.bytes()) {
+            *sum = sum.saturating_add(more);
+        }
+        sum.1 = sum.1.min(born);
     }
     let point = |((service, operation), start, value)| Point {
         labels: vec![("service", service), ("operation", operation)],
         start,
         value: PointValue::Int(value),
     };
-    let received: Vec<_> = bytes.iter().map(|(key, sum)| point((*key, sum.2, sum.0))).collect();
-    page.metric(&names::REQUEST_BYTES, &[], &received);
-    let sent: Vec<_> = bytes.iter().map(|(key, sum)| point((*key, sum.2, sum.1))).collect();
-    page.metric(&names::RESPONSE_BYTES, &[], &sent);
+    for (index, name) in BYTES.into_iter().enumerate() {
+        let points: Vec<_> =
+            bytes.iter().map(|(key, (sums, born))| point((*key, *born, sums[index]))).collect();
+        page.metric(name, &[], &points);
+    }
 }
 
 fn devices(page: &mut Page<'_>, rows: &[Row<'_>], shared: &Shared) {

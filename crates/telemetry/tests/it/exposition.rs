@@ -24,6 +24,7 @@ fn sample<'a>(operation: &'a Arc<str>, release: &'a Arc<str>, ms: u64) -> Sample
         latency: Duration::from_millis(ms),
         bytes_in: 10,
         bytes_out: 1_000,
+        bytes_saved: 0,
     }
 }
 

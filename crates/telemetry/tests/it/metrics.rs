@@ -23,6 +23,7 @@ fn base<'a>(operation: &'a Arc<str>, release: &'a Arc<str>) -> Sample<'a> {
         latency: Duration::from_millis(10),
         bytes_in: 0,
         bytes_out: 500,
+        bytes_saved: 0,
     }
 }
 

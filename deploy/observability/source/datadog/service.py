@@ -79,8 +79,14 @@ def requests():
         lines("Bodies", "Bytes a second. If answers grow without more requests, an operation lost "
               "its page size.",
               [metric(per_second("plimsoll.request_body_bytes.count", SERVICE), "received"),
-               metric(per_second("plimsoll.response_body_bytes.count", SERVICE), "sent")],
-              ["received", "sent"], "byte/second"),
+               metric(per_second("plimsoll.response_body_bytes.count", SERVICE), "sent"),
+               metric(per_second("plimsoll.response_body_bytes_saved.count", SERVICE), "saved")],
+              ["received", "sent", "saved"], "byte/second"),
+        one("Compressed answers", "Answers a second that the edge compressed, by coding.",
+            per_second("plimsoll.compressed_answers.count", NODE, "coding")),
+        one("Not compressed for want of memory", "If it grows, raise [compression] memory_max or look "
+            "for slow readers.",
+            per_second("plimsoll.compression_skipped.count", NODE)),
         one("In flight", "Requests whose answer is not complete. If it climbs while requests a "
             "second do not, a backend has stopped answering.",
             gauge("plimsoll.requests_in_flight", NODE, "host")),

@@ -100,9 +100,16 @@ def requests():
         lines("Bodies",
               "Bytes of request and answer bodies a second. If answers grow without more "
               "requests, an operation lost its page size; if requests grow, look for an upload "
-              "that is tried again and again.",
+              "that is tried again and again. Saved is what compression kept off the network.",
               [query(rate("plimsoll_request_body_bytes_total", SERVICE), "received"),
-               query(rate("plimsoll_response_body_bytes_total", SERVICE), "sent")], "Bps"),
+               query(rate("plimsoll_response_body_bytes_total", SERVICE), "sent"),
+               query(rate("plimsoll_response_body_bytes_saved_total", SERVICE), "saved")], "Bps"),
+        lines("Compressed answers",
+              "Answers that the edge compressed, by coding, and those that found no memory for it: if "
+              "they grow, raise [compression] memory_max or look for slow readers.",
+              [query(rate("plimsoll_compressed_answers_total", NODE, "coding"), "{{coding}}"),
+               query(rate("plimsoll_compression_skipped_total", NODE), "no memory")],
+              PER_SECOND),
         lines("In flight",
               "Requests whose answer is not complete. If it climbs while requests a second do "
               "not, a backend has stopped answering.",

@@ -84,6 +84,29 @@ fn what_the_edge_refuses_is_looked_at_over_its_listener() {
 }
 
 #[test]
+fn a_large_answer_of_every_operation_is_compressed() {
+    let place = Place::new();
+    let off = place.shop("[compression]\nenabled = false\n");
+    let mut edge = place.start(&off);
+    let facts = place.seen("edge.compression", |facts| facts["plain"] == 5);
+    assert_eq!((&facts["asked"], &facts["first_plain"]), (&5.into(), &"GET /feed".into()));
+    let left = "[[operation]]\nid = \"listFeed\"\ncompression = \"off\"\n";
+    edge.write_manifest(&place.shop(left)).unwrap();
+    edge.reload().unwrap();
+    let facts = place.seen("edge.compression", |facts| facts["plain"] == 0);
+    assert_eq!(facts["asked"], 4, "{facts}");
+    let says = "a large answer of 4 operations tried, all went smaller; \
+                the manifest leaves 1 operation as they are";
+    assert_eq!(facts["says"], says);
+    assert!(place.origin.log().exchanges().is_empty(), "no service was asked");
+    let counted = edge.metric("plimsoll_compressed_answers_total{coding=\"zstd\"}").unwrap();
+    assert_eq!(counted.unwrap_or(0.0), 0.0, "no answer was counted");
+    stop(&mut edge);
+    let _edge = place.broken(&place.shop(left), "edge.compression");
+    place.seen("edge.compression", |facts| facts["plain"] == 4);
+}
+
+#[test]
 fn a_stop_counts_by_what_it_cut_until_the_next_one() {
     let place = Place::new();
     let manifest = place.shop("").replace("cores = 1", "cores = 1\ndrain_deadline = \"1s\"");

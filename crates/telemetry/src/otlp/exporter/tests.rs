@@ -227,6 +227,7 @@ fn latency_series_carry_one_kept_request_each_as_an_exemplar() {
             latency: Duration::from_millis(5),
             bytes_in: 0,
             bytes_out: 0,
+            bytes_saved: 0,
         });
     }
     // All of them with version 3.1.0, and all as slow: the first one stays.

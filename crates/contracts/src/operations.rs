@@ -172,6 +172,7 @@ fn route(
         body_bytes_max: vendor(operation, "x-body-bytes-max", place, faults, bytes),
         total_timeout_ms: vendor(operation, "x-total-timeout", place, faults, milliseconds),
         revocation_strict: false,
+        retries: None,
         audit: vendor(operation, "x-audit", place, faults, yes_or_no)
             .unwrap_or(false)
             .then(Audit::default),

@@ -8,7 +8,7 @@ use plimsoll_manifest::{
     RevocationRule,
 };
 use plimsoll_snapshot::template::Template;
-use plimsoll_snapshot::{Audit, OperationRoute, Security};
+use plimsoll_snapshot::{Audit, OperationRoute, RetryRule, Security};
 
 use crate::check::shown;
 use crate::faults::{Faults, fault};
@@ -169,6 +169,7 @@ fn add(
             body_bytes_max: None,
             total_timeout_ms: None,
             revocation_strict: false,
+            retries: None,
             audit: None,
             compression: None,
             summary: None,
@@ -220,6 +221,13 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
     }
     if let Some(rule) = policy.compression {
         route.compression = Some(rule == CompressionRule::On);
+    }
+    if let Some(rule) = policy.retries {
+        route.retries = Some(match rule {
+            plimsoll_manifest::RetryRule::Off => RetryRule::Off,
+            plimsoll_manifest::RetryRule::Safe => RetryRule::Safe,
+            plimsoll_manifest::RetryRule::Idempotent => RetryRule::Idempotent,
+        });
     }
     if let Some(audit) = policy.audit {
         route.audit = audit.then(Audit::default);

@@ -134,6 +134,21 @@ impl InboundBody {
     }
 }
 
+impl InboundBody {
+    /// Whether it can be sent a second time.
+    pub(crate) fn is_replayable(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    /// The same body once more; `None` where it can be read only once.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Streamed(_) => None,
+        }
+    }
+}
+
 type Polled<E> = Poll<Option<Result<Frame<Bytes>, E>>>;
 
 impl Streamed {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderName;
-use plimsoll_base::failpoint;
+use plimsoll_base::{Nanos, failpoint};
 use plimsoll_contracts as contracts;
 use plimsoll_http_kit::client::ClientRules;
 use plimsoll_http_kit::forwarded::TrustedProxies;
@@ -27,7 +27,7 @@ use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
 use crate::own::{Own, Shadowed, shadowed_in};
 use crate::router::{Router, RouterFault, RouterOptions};
 use crate::tls::{self, TlsError};
-use crate::upstream::{Endpoint, TargetError, UpstreamTls};
+use crate::upstream::{BudgetStatus, Endpoint, TargetError, UpstreamTls};
 
 pub use api_keys::{TooManyApiKeyFields, check as check_api_keys};
 pub(crate) use services::Service;
@@ -275,6 +275,13 @@ impl Config {
         failpoint::hit("edge.document").ok()?;
         let found = self.documents.iter().find(|document| document.path == path)?;
         Some((&found.name, &found.bytes))
+    }
+
+    /// What was sent again to each service of late, and how much of that there may be.
+    pub fn retry_budgets(&self, now: Nanos) -> impl Iterator<Item = (&str, BudgetStatus)> {
+        self.services.iter().map(move |service| {
+            (&*service.name, service.budget.status(service.retries.share(), now))
+        })
     }
 
     /// Loopback and trusted proxies stand for many clients.

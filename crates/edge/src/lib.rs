@@ -48,4 +48,4 @@ pub use own::{SERVICES_SOCKET, Shadowed, shadowed};
 pub use rehearse::{LimitsTried, Rehearsed};
 pub use steps::audit::AuditSink;
 pub use tls::TlsError;
-pub use upstream::{EndpointStatus, TargetError};
+pub use upstream::{BudgetStatus, EndpointStatus, TargetError};

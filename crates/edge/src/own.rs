@@ -13,7 +13,7 @@ use plimsoll_manifest::Manifest;
 
 use crate::config::{ConfigInput, Service};
 use crate::router::{Match, Router, RouterFault, RouterOptions};
-use crate::upstream::{Ejection, Endpoint, PoolLimits, Release, Timeouts};
+use crate::upstream::{Budget, Ejection, Endpoint, PoolLimits, Release, RetryPolicy, Timeouts};
 
 /// The socket of the built-in services in the data directory.
 pub const SERVICES_SOCKET: &str = "services.sock";
@@ -77,6 +77,8 @@ impl Own {
                 total_timeout: TOTAL_TIMEOUT,
                 pool: limits,
                 ejection,
+                retries: RetryPolicy::none(),
+                budget: Arc::new(Budget::new(cores)),
                 private_ca: None,
                 authority: HeaderValue::from_static("localhost"),
                 strip_prefix: None,

@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method};
-use plimsoll_snapshot::{Audit, NamelessNames, Security};
+use plimsoll_snapshot::{Audit, NamelessNames, RetryRule, Security};
 
 pub use methods::Methods;
 pub use options::{Kinds, PassthroughOptions, RouterFault, RouterOptions};
@@ -74,6 +74,8 @@ pub struct Operation {
     pub cost: u32,
     /// Refused while it is not known which tokens were revoked of late.
     pub revocation_strict: bool,
+    /// What may be sent again although the service may have had it, if not the service's rule.
+    pub retries: Option<RetryRule>,
     /// Every call leaves an entry in the ledger.
     pub audit: Option<Audit>,
     /// Whether answers are compressed, where the operation has a word of its own.

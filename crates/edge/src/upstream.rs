@@ -1,16 +1,18 @@
 //! The way to a service: which of its URLs, over which connection, by when, and what is done when
 //! that fails.
 //!
-//! A request is sent once. It is sent again only where nothing can have executed twice: hyper
-//! hands it back unsent, no connection could be made, or a kept connection turned out dead under a
-//! request that is safe to repeat (GET, HEAD, OPTIONS without a body; RFC 9110 §9.2.2, RFC 9112
-//! §9.3.1), since a server may close an idle connection just as we write. All other retries need a
-//! budget and a key; they are not made here.
+//! A request is sent again at once only where nothing can have executed twice: hyper hands it back
+//! unsent, no connection to one of several URLs could be made, or a kept connection turned out dead
+//! under a request that may be repeated (GET, HEAD, OPTIONS without a body; RFC 9110 §9.2.2, RFC
+//! 9112 §9.3.1), since a server may close an idle connection just as we write. After any other
+//! failure it waits, within a budget (`again.rs`), and only where it may be repeated or never left.
 
+mod again;
 mod connect;
 mod endpoint;
 mod multiplexed;
 mod pool;
+mod retries;
 mod sent_head;
 mod tunnel;
 
@@ -27,6 +29,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use plimsoll_base::{Deadline, Nanos};
 use plimsoll_http_kit::hygiene::ResponseFacts;
+use plimsoll_snapshot::RetryRule;
 use plimsoll_telemetry::Counter;
 
 pub use connect::TargetError;
@@ -34,6 +37,8 @@ pub(crate) use connect::UpstreamTls;
 pub use endpoint::EndpointStatus;
 pub(crate) use endpoint::{Ejection, Endpoint};
 pub(crate) use pool::{PoolLimits, Pooled};
+pub use retries::BudgetStatus;
+pub(crate) use retries::{Budget, RetryPolicy, covers};
 pub(crate) use tunnel::{Upgrading, tunnel};
 
 use crate::body::{InboundBody, InboundOutcome, InboundState};
@@ -41,7 +46,7 @@ use crate::core::Core;
 use crate::lazy_timer::LazyTimer;
 
 /// How often a request that was provably not sent is tried on another connection.
-const UNSENT_TRIES_MAX: usize = 3;
+const UNSENT_TRIES_MAX: u32 = 3;
 
 /// Time limits of a service, from `[service.timeouts]`.
 #[derive(Debug, Clone, Copy)]
@@ -88,17 +93,24 @@ impl Release {
         Self { id, endpoints, next: AtomicUsize::new(0) }
     }
 
-    /// The next URL that is not ejected; when all are, the next one all the same: refusing
-    /// everybody would turn a bad minute into an outage (Envoy calls this the panic threshold).
-    pub(crate) fn pick(&self, now: Nanos) -> &Arc<Endpoint> {
+    /// The next URL that is not ejected, and if possible not the one that failed just now; when all
+    /// are, the next one all the same: refusing everybody would turn a bad minute into an outage
+    /// (Envoy calls this the panic threshold).
+    pub(crate) fn pick(&self, now: Nanos, failed: Option<&Arc<Endpoint>>) -> &Arc<Endpoint> {
         if let [only] = self.endpoints.as_slice() {
             return only;
         }
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let count = self.endpoints.len();
-        (0..count)
+        let mut usable = (0..count)
             .map(|step| &self.endpoints[(first + step) % count])
-            .find(|endpoint| endpoint.is_usable(now))
+            .filter(|endpoint| endpoint.is_usable(now));
+        let is_other =
+            |endpoint: &Arc<Endpoint>| failed.is_none_or(|failed| !Arc::ptr_eq(failed, endpoint));
+        let next = usable.next();
+        next.filter(|next| is_other(next))
+            .or_else(|| usable.find(|next| is_other(next)))
+            .or(next)
             .unwrap_or(&self.endpoints[first % count])
     }
 }
@@ -116,6 +128,12 @@ pub(crate) struct Message<'h> {
     head: &'h mut Parts,
     /// `None` once the request was handed over.
     body: Option<InboundBody>,
+    /// A second copy of a body that was handed over and may be wanted again.
+    again: Option<InboundBody>,
+    /// Sending it twice does what sending it once does, whatever its method.
+    idempotent: bool,
+    /// What was handed over last may be sent again although it may have been executed.
+    was_repeatable: bool,
     /// The service may have had something of it; and whether that was so before the last try.
     reached: &'h mut bool,
     reached_before: bool,
@@ -123,12 +141,29 @@ pub(crate) struct Message<'h> {
 
 impl<'h> Message<'h> {
     pub(crate) fn new(head: &'h mut Parts, body: InboundBody, reached: &'h mut bool) -> Self {
-        Self { head, body: Some(body), reached, reached_before: false }
+        Self {
+            head,
+            body: Some(body),
+            again: None,
+            idempotent: false,
+            was_repeatable: false,
+            reached,
+            reached_before: false,
+        }
+    }
+
+    /// Says that the service may be trusted to have it twice, whatever its method.
+    pub(crate) fn idempotent(mut self, idempotent: bool) -> Self {
+        self.idempotent = idempotent;
+        self
     }
 
     /// The request; none is left. From now on its bytes may go out.
     pub(crate) fn request(&mut self) -> Option<Request<InboundBody>> {
-        let mut request = Request::new(self.body.take()?);
+        self.was_repeatable = self.is_repeatable();
+        let body = self.body.take()?;
+        self.again = if self.was_repeatable { body.again() } else { None };
+        let mut request = Request::new(body);
         self.reached_before = std::mem::replace(self.reached, true);
         *request.method_mut() = std::mem::take(&mut self.head.method);
         *request.uri_mut() = std::mem::take(&mut self.head.uri);
@@ -154,10 +189,19 @@ impl<'h> Message<'h> {
         true
     }
 
+    /// Takes back what was sent over `connection` and may be sent again. True where it may.
+    fn take_back_sent(&mut self, connection: &Pooled) -> bool {
+        let Some(body) = self.again.take() else { return false };
+        let Some(request) = connection.sent() else { return false };
+        (*self.head, _) = request.into_parts();
+        self.body = Some(body);
+        true
+    }
+
     /// Whether it may be sent again although it may have been executed.
     fn is_repeatable(&self) -> bool {
-        matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS)
-            && matches!(self.body, Some(InboundBody::Empty))
+        let safe = matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        (safe || self.idempotent) && self.body.as_ref().is_some_and(InboundBody::is_replayable)
     }
 }
 
@@ -172,6 +216,16 @@ pub(crate) struct Sending<'s> {
     pub(crate) multiplexed: bool,
     /// For figures.
     pub(crate) service: &'s str,
+    pub(crate) retries: Retries<'s>,
+}
+
+/// What may be sent again, and how much of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Retries<'s> {
+    pub(crate) policy: &'s RetryPolicy,
+    /// The operation's rule, or the service's.
+    pub(crate) rule: RetryRule,
+    pub(crate) budget: &'s Arc<Budget>,
 }
 
 /// Sends `message` to `release` and waits for the answer's head.
@@ -183,44 +237,81 @@ pub(crate) async fn send(
     message: &mut Message<'_>,
 ) -> Result<Answer, UpstreamError> {
     let mut now = sending.begun;
-    let mut tries = 0;
+    sending.retries.budget.note(core.index, now);
+    let (mut tries, mut failed) = (0, None);
+    // A URL on which a connection broke is given a new one.
+    let mut fresh = false;
     loop {
         tries += 1;
-        let endpoint = release.pick(now);
+        let endpoint = release.pick(now, failed);
         let outcome = if sending.multiplexed {
             // A box, because this is rare and large.
             Box::pin(multiplexed::attempt(core, endpoint, sending, timer, message)).await
         } else {
-            attempt(core, endpoint, sending, tries > 1, timer, message).await
+            attempt(core, endpoint, sending, fresh, timer, message).await
         };
-        let error = match outcome {
+        let failure = match outcome {
             Ok(answer) => {
                 let status = answer.response.status();
                 if endpoint.answered(status, now, || core.clock.now()) {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
-                return Ok(answer);
+                if !sending.retries.policy.is_failure(status) {
+                    return Ok(answer);
+                }
+                Failure::Answer(answer)
             }
-            Err(failed) => failed,
+            Err(None) => Failure::Dead,
+            Err(Some(error)) => Failure::Error(error),
         };
         now = core.clock.now();
-        let elsewhere = match &error {
-            // A dead pooled connection says nothing about the service.
-            None => true,
-            Some(error) => {
-                let ours = matches!(error, UpstreamError::PoolFull | UpstreamError::DeadlinePassed);
-                if !ours && !sending.client_failed() && endpoint.failed(now) {
-                    core.shard.count(Counter::UpstreamEjected { service: sending.service });
-                }
-                release.endpoints.len() > 1
-                    && matches!(error, UpstreamError::Connect(_) | UpstreamError::ConnectTimeout)
+        if let Failure::Error(error) = &failure {
+            let ours = matches!(error, UpstreamError::PoolFull | UpstreamError::DeadlinePassed);
+            if !ours && !sending.client_failed() && endpoint.failed(now) {
+                core.shard.count(Counter::UpstreamEjected { service: sending.service });
             }
-        };
-        if message.body.is_some() && elsewhere && tries < UNSENT_TRIES_MAX {
+        }
+        fresh = !matches!(failure, Failure::Answer(_));
+        failed = Some(endpoint);
+        if message.body.is_some() && tries < UNSENT_TRIES_MAX && failure.is_anothers(release) {
             core.shard.count(Counter::UpstreamRetry { service: sending.service });
-        } else {
-            let not_connected = || UpstreamError::Connect(io::ErrorKind::NotConnected.into());
-            return Err(error.unwrap_or_else(not_connected));
+            continue;
+        }
+        // A box, because this is rare.
+        let waited = Box::pin(again::wait(core, sending, message, failure, tries)).await;
+        match waited {
+            Ok(then) => now = then,
+            Err(failure) => return failure.into_result(),
+        }
+    }
+}
+
+/// How a try ended that was no success.
+enum Failure {
+    /// The pooled connection was dead, which says nothing about the service.
+    Dead,
+    Error(UpstreamError),
+    /// An answer that counts as a failure.
+    Answer(Answer),
+}
+
+impl Failure {
+    /// Whether another connection may do without a wait.
+    fn is_anothers(&self, release: &Release) -> bool {
+        match self {
+            Self::Dead => true,
+            Self::Error(UpstreamError::Connect(_) | UpstreamError::ConnectTimeout) => {
+                release.endpoints.len() > 1
+            }
+            Self::Error(_) | Self::Answer(_) => false,
+        }
+    }
+
+    fn into_result(self) -> Result<Answer, UpstreamError> {
+        match self {
+            Self::Dead => Err(UpstreamError::Connect(io::ErrorKind::NotConnected.into())),
+            Self::Error(error) => Err(error),
+            Self::Answer(answer) => Ok(answer),
         }
     }
 }
@@ -238,16 +329,15 @@ async fn attempt(
     timer: &mut LazyTimer,
     message: &mut Message<'_>,
 ) -> Result<Answer, Failed> {
-    let mut repeatable = false;
+    let repeatable = message.is_repeatable();
+    let mut kept = true;
     let mut now = sending.begun;
     let mut connection = match if fresh { None } else { endpoint.idle(core, now) } {
-        Some(idle) => {
-            repeatable = message.is_repeatable();
-            idle
-        }
+        Some(idle) => idle,
         // A box, because this is rare and large.
         None => {
             let opened = Box::pin(open(core, endpoint, sending)).await?;
+            kept = false;
             now = core.clock.now();
             opened
         }
@@ -268,8 +358,8 @@ async fn attempt(
                 return Err(None);
             }
             let error = failed.into_error();
-            let again = repeatable && ended_without_an_answer(&error);
-            if again && message.take_back(connection.sent()) {
+            let ended = repeatable && ended_without_an_answer(&error);
+            if ended && message.take_back_sent(&connection) && kept {
                 return Err(None);
             }
             Err(Some(UpstreamError::Answer(error)))

@@ -27,6 +27,7 @@ mod ops;
 mod passthrough;
 mod plan;
 mod reference;
+mod retries;
 mod root;
 mod schema;
 mod service;
@@ -52,6 +53,7 @@ pub use ops::OpsSection;
 pub use passthrough::{Passthrough, PassthroughKind, PassthroughSecurity};
 pub use plan::PlanSection;
 pub use reference::reference_markdown;
+pub use retries::{Retries, RetryRule};
 pub use root::Manifest;
 pub use schema::json_schema;
 pub use service::{

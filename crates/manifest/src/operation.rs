@@ -6,7 +6,7 @@ use plimsoll_base::{ByteSize, HumanDuration, Name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CompressionRule, PathTemplate};
+use crate::{CompressionRule, PathTemplate, RetryRule};
 
 /// The policy of one operation. It is named by `id` (the contract's `operationId`), or, where no
 /// contract names it, by `method` and `path`; with all three, `id` is what it is called from then
@@ -46,6 +46,9 @@ pub struct OperationPolicy {
     /// What happens to a call that must leave an entry when the spool takes no more. Default:
     /// `refuse`. Since 0.1.
     pub audit_on_full: Option<AuditOnFull>,
+    /// What may be sent again although the service may have had it. Default: the service's
+    /// `[service.retries] methods`. Since 0.1.
+    pub retries: Option<RetryRule>,
     /// Who may call it. Default: the contract's `security`, else a token once there is an issuer.
     /// Since 0.1.
     pub security: Option<OperationSecurity>,

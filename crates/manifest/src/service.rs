@@ -7,7 +7,7 @@ use plimsoll_base::{HumanDuration, Name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{HeaderName, OriginUrl, PathPrefix, UnknownPaths};
+use crate::{HeaderName, OriginUrl, PathPrefix, Retries, UnknownPaths};
 
 /// A domain service behind the edge: the team's own backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +45,9 @@ pub struct Service {
     /// When an address that fails is left alone for a while. Since 0.1.
     #[serde(default)]
     pub ejection: Ejection,
+    /// What is sent again, and how much of that there may be. Since 0.1.
+    #[serde(default)]
+    pub retries: Retries,
     /// Deployed versions of this service, instead of `urls`. The first takes all the traffic.
     /// Since 0.1.
     #[serde(default, rename = "release")]
@@ -70,6 +73,7 @@ impl Service {
             timeouts: Timeouts::default(),
             pool: Pool::default(),
             ejection: Ejection::default(),
+            retries: Retries::default(),
             releases: Vec::new(),
         }
     }

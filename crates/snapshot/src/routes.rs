@@ -88,6 +88,9 @@ pub struct OperationRoute {
     /// Refused while the node does not know which tokens were revoked of late.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revocation_strict: bool,
+    /// What may be sent again although the service may have had it; `None` = the service's rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<RetryRule>,
     /// Every call leaves an entry in the ledger, and what happens when none can be taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
@@ -97,6 +100,18 @@ pub struct OperationRoute {
     /// The contract's one-line summary, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+}
+
+/// What may be sent again although the service may have had it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryRule {
+    /// Nothing.
+    Off,
+    /// GET, HEAD and OPTIONS.
+    Safe,
+    /// PUT and DELETE too.
+    Idempotent,
 }
 
 /// What happens to a call that must leave an entry in the ledger when the spool takes no more.
@@ -226,6 +241,7 @@ mod tests {
                     security,
                     cost,
                     revocation_strict: false,
+                    retries: None,
                     audit: None,
                     compression: None,
                     body_bytes_max: body,

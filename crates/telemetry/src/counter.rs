@@ -80,6 +80,11 @@ pub enum Counter<'a> {
         /// The service.
         service: &'a str,
     },
+    /// A request was not sent again because the budget was used up.
+    RetryBudgetExhausted {
+        /// The service.
+        service: &'a str,
+    },
     /// A URL was taken out of the rotation.
     UpstreamEjected {
         /// The service.
@@ -210,6 +215,9 @@ impl<'a> Counter<'a> {
             }
             Counter::UpstreamRetry { service } => {
                 return Place::Labelled(&names::UPSTREAM_RETRIES, service, "");
+            }
+            Counter::RetryBudgetExhausted { service } => {
+                return Place::Labelled(&names::RETRY_BUDGET_EXHAUSTED, service, "");
             }
             Counter::UpstreamEjected { service } => {
                 return Place::Labelled(&names::UPSTREAM_EJECTIONS, service, "");

@@ -256,13 +256,14 @@ fn cold_starts(page: &mut Page, metrics: &Metrics) {
 }
 
 /// Counters whose label values only configuration knows, in the order they are written.
-pub(crate) static LABELLED: [&Name; 7] = [
+pub(crate) static LABELLED: [&Name; 8] = [
     &names::PROBLEMS,
     &names::LIMIT_REFUSED,
     &names::LIMIT_KEYS_FOLDED,
     &names::UPSTREAM_CONNECTS,
     &names::UPSTREAM_ERRORS,
     &names::UPSTREAM_RETRIES,
+    &names::RETRY_BUDGET_EXHAUSTED,
     &names::UPSTREAM_EJECTIONS,
 ];
 

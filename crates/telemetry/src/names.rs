@@ -124,6 +124,8 @@ names! {
         "Requests to upstreams that failed, by kind.";
     UPSTREAM_RETRIES = "plimsoll_upstream_retries_total" Counter "requests" ["service"],
         "Requests sent to an upstream again.";
+    RETRY_BUDGET_EXHAUSTED = "plimsoll_retry_budget_exhausted_total" Counter "requests" ["service"],
+        "Requests not sent again because the service's retry budget was used up.";
     UPSTREAM_EJECTIONS = "plimsoll_upstream_ejections_total" Counter "ejections" ["service"],
         "Times a URL was taken out of the rotation.";
     RELOADS = "plimsoll_reloads_total" Counter "reloads" ["outcome"],

@@ -119,6 +119,7 @@ mod tests {
             body_bytes_max: None,
             total_timeout_ms: None,
             revocation_strict: false,
+            retries: None,
             audit: None,
             compression: None,
             summary: None,

@@ -8,7 +8,8 @@ use http::{HeaderValue, Uri};
 
 use super::{Config, ConfigError, ConfigInput, Environment};
 use crate::upstream::{
-    Ejection, Endpoint, PoolLimits, Release, TargetError, Timeouts, UpstreamTls,
+    Budget, Ejection, Endpoint, PoolLimits, Release, RetryPolicy, TargetError, Timeouts,
+    UpstreamTls,
 };
 
 /// A service as requests are sent to it.
@@ -20,6 +21,9 @@ pub(crate) struct Service {
     pub(crate) total_timeout: Duration,
     pub(crate) pool: PoolLimits,
     pub(crate) ejection: Ejection,
+    pub(crate) retries: RetryPolicy,
+    /// Kept over reloads: what was sent of late was sent.
+    pub(crate) budget: Arc<Budget>,
     /// What `ca_file` holds; with other trust a connection is another one.
     pub(crate) private_ca: Option<Arc<[u8]>>,
     /// What `Host` says where the client gave none.
@@ -90,6 +94,10 @@ pub(super) fn services(
                 total_timeout: service.timeouts.total.0,
                 pool: limits,
                 ejection,
+                retries: RetryPolicy::new(&service.retries),
+                budget: before
+                    .and_then(|b| b.services.iter().find(|s| *s.name == *name))
+                    .map_or_else(|| Arc::new(Budget::new(environment.cores)), |s| s.budget.clone()),
                 private_ca: authority,
                 authority: release
                     .urls

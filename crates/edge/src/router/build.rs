@@ -105,6 +105,7 @@ impl Router {
             security: route.security.clone(),
             cost: route.cost,
             revocation_strict: route.revocation_strict,
+            retries: route.retries,
             audit: route.audit,
             compression: route.compression,
             body_bytes_max: route.body_bytes_max,

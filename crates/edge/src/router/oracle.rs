@@ -151,6 +151,7 @@ fn build(table: &[(Method, String)]) -> Result<Router, RouterFault> {
             total_timeout_ms: None,
             revocation_strict: false,
             compression: None,
+            retries: None,
             audit: None,
             summary: None,
         })

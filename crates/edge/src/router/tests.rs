@@ -20,6 +20,7 @@ fn service(name: &str, version: Option<ApiVersion>, operations: &[&str]) -> Serv
                 total_timeout_ms: Some(1_500),
                 revocation_strict: false,
                 compression: None,
+                retries: None,
                 audit: None,
                 summary: None,
             }

@@ -24,7 +24,7 @@ use crate::conn::ConnContext;
 use crate::exchange::Exchange;
 use crate::steps::accept;
 use crate::steps::route::Route;
-use crate::upstream::{self, Answer, Message, UpstreamError};
+use crate::upstream::{self, Answer, Message, Retries, UpstreamError};
 
 /// A stream of events or of gRPC messages may pause this long.
 const STREAM_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -108,7 +108,13 @@ pub(crate) async fn forward(
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     exchange.body = state;
-    let mut message = Message::new(head, body, &mut exchange.upstream_reached);
+    let rule = match route {
+        Route::Operation(operation) => operation.retries.unwrap_or(service.retries.rule),
+        _ => service.retries.rule,
+    };
+    let idempotent = upstream::covers(rule, &head.method);
+    let mut message =
+        Message::new(head, body, &mut exchange.upstream_reached).idempotent(idempotent);
     let sending = upstream::Sending {
         begun: now,
         deadline: exchange.deadline,
@@ -116,6 +122,7 @@ pub(crate) async fn forward(
         multiplexed: grpc,
         timeouts: service.timeouts,
         service: &service.name,
+        retries: Retries { policy: &service.retries, rule, budget: &service.budget },
     };
     let mut timer = context.take_timer();
     let release = &service.release;

@@ -56,9 +56,10 @@ impl SentHead {
     }
 }
 
-/// A request without a body, as hyper writes it.
+/// A request without its body, as hyper writes it. What follows the head in the same write is the
+/// body's.
 fn read(head: &[u8]) -> Option<Request<InboundBody>> {
-    let text = head.strip_suffix(b"\r\n\r\n")?;
+    let text = &head[..memchr::memmem::find(head, b"\r\n\r\n")?];
     let mut lines = text.split(|byte| *byte == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l));
     let mut start = lines.next()?.split(|byte| *byte == b' ');
     let mut request = Request::new(InboundBody::Empty);

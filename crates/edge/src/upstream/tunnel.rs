@@ -76,10 +76,10 @@ impl Upgrading<'_> {
     /// next one is tried.
     async fn connect(&self, core: &Core) -> Result<(&Arc<Endpoint>, Stream), UpstreamError> {
         let service = self.service;
-        let mut tries = 0;
+        let (mut tries, mut failed) = (0, None);
         loop {
             tries += 1;
-            let endpoint = self.release.pick(core.clock.now());
+            let endpoint = self.release.pick(core.clock.now(), failed);
             let connecting = endpoint.target().connect();
             let error = match tokio::time::timeout(self.timeouts.connect, connecting).await {
                 Ok(Ok(io)) => {
@@ -89,6 +89,7 @@ impl Upgrading<'_> {
                 Ok(Err(error)) => UpstreamError::Connect(error),
                 Err(_elapsed) => UpstreamError::ConnectTimeout,
             };
+            failed = Some(endpoint);
             if endpoint.failed(core.clock.now()) {
                 core.shard.count(Counter::UpstreamEjected { service });
             }

@@ -140,6 +140,15 @@ fn timeouts(cx: &mut Context<'_>, key: &str, service: &Service) {
         );
         cx.refuse(&at, message, "at least `duration`");
     }
+    let retries = &service.retries;
+    let at = format!("{key}.retries.backoff_max");
+    if retries.backoff > retries.backoff_max {
+        let message = format!(
+            "the longest wait of {} is shorter than the first of {}",
+            retries.backoff_max, retries.backoff
+        );
+        cx.refuse(&at, message, "at least `backoff`");
+    }
 }
 
 /// Without a contract a service is reached by unknown paths, by passthrough or by operations that

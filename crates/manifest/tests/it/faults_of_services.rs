@@ -41,6 +41,10 @@ fn bounds_that_contradict_each_other_are_refused_only_when_both_are_meant() {
     sound(&format!("{SHOP}[service.timeouts]\ntotal = \"5s\""));
     let text = format!("{SHOP}[service.ejection]\nduration = \"10m\"");
     expect(&text, &[(5, "service[0].ejection.duration_max", "shorter than the first of 10m")]);
+    let text = format!("{SHOP}[service.retries]\nbackoff = \"2s\"");
+    expect(&text, &[(5, "service[0].retries.backoff_max", "shorter than the first of 2s")]);
+    let text = format!("{SHOP}[service.retries]\nstatuses = [503, 200]");
+    expect(&text, &[(6, "service[0].retries.statuses[1]", "200")]);
 }
 
 #[test]

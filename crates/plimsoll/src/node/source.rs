@@ -213,6 +213,17 @@ impl Source for Node {
                     .to_owned(),
             });
         }
+        for (service, budget) in config.retry_budgets(self.clock.now()) {
+            rows.push(LoadRow {
+                name: format!("Requests sent again to {service}"),
+                unit: "requests in 10 s, waiting ones too".to_owned(),
+                value: u64::from(budget.sent_again) + u64::from(budget.waiting),
+                max: u64::from(budget.allowed),
+                at_bound: "beyond it failures are passed on; mend the service, or raise \
+                           budget_percent in [service.retries]"
+                    .to_owned(),
+            });
+        }
         rows
     }
 }

@@ -47,6 +47,8 @@ mod ready;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod resilience;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod shared_limits;

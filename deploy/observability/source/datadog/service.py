@@ -110,9 +110,12 @@ def upstreams():
         one("Connections opened", "If it comes near the requests a second, the backend closes "
             "connections after each answer: switch keep-alive on there.",
             per_second("plimsoll.upstream_connects.count", SERVICE, by), width=4),
-        one("Sent again", "Safe requests whose kept connection was dead. If it stays above "
-            "nought, the backend's idle timeout is shorter than the edge's.",
+        one("Sent again", "Requests sent again: their kept connection was dead, or the backend "
+            "failed and they may be repeated.",
             per_second("plimsoll.upstream_retries.count", SERVICE, by), width=4),
+        one("Retry budget used up", "Requests not sent again because too many were. If there are "
+            "any, the backend fails more than retries can hide: mend it.",
+            total("plimsoll.retry_budget_exhausted.count", SERVICE, by), bars=True, width=4),
     )
 
 

@@ -145,9 +145,12 @@ def upstreams():
               [query(rate("plimsoll_upstream_connects_total", SERVICE, "service"), of)],
               "cps", width=8),
         lines("Sent again",
-              "Safe requests that were sent again because their kept connection was dead. If it "
-              "stays above nought, the backend's idle timeout is shorter than the edge's.",
-              [query(rate("plimsoll_upstream_retries_total", SERVICE, "service"), of)],
+              "Requests that were sent again: their kept connection was dead, or the backend "
+              "failed and they may be repeated. If some were not because the retry budget was "
+              "used up, the backend fails more than that can hide: mend it.",
+              [query(rate("plimsoll_upstream_retries_total", SERVICE, "service"), of),
+               query(rate("plimsoll_retry_budget_exhausted_total", SERVICE, "service"),
+                     f"{of} not: budget used up")],
               PER_SECOND, width=8),
     )
 

@@ -167,6 +167,7 @@ impl Source for Demo {
             release: "2026-11-20".into(),
             url: format!("http://10.0.4.17:{port}"),
             ejected_for_ms: ejected.then_some(7_400),
+            state: if ejected { "open" } else { "closed" }.into(),
             consecutive_failures: if ejected { 5 } else { 0 },
             failures_total: if trouble { 1_841 } else { 3 },
             connections: 42,

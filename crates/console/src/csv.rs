@@ -232,6 +232,7 @@ fn upstreams(view: &View) -> String {
         "release",
         "url",
         "ejected_for_ms",
+        "state",
         "consecutive_failures",
         "failures_total",
         "connections",
@@ -239,6 +240,7 @@ fn upstreams(view: &View) -> String {
     ]);
     for row in &view.upstreams {
         lines.text(&row.service).text(&row.release).text(&row.url).maybe(row.ejected_for_ms);
+        lines.text(&row.state);
         lines.number(row.consecutive_failures).number(row.failures_total);
         lines.number(row.connections).number(row.idle).end();
     }

@@ -139,6 +139,9 @@ pub struct UpstreamRow {
     pub url: String,
     /// Passed over for so many more milliseconds; none while it takes requests.
     pub ejected_for_ms: Option<u64>,
+    /// Its breaker: `closed`, `open`, `probing` (one request tries it), `slow_start`; or
+    /// `down` while its health checks fail.
+    pub state: String,
     /// Failures in a row so far.
     pub consecutive_failures: u32,
     /// Failures since the start.

@@ -173,6 +173,9 @@ fn route(
         total_timeout_ms: vendor(operation, "x-total-timeout", place, faults, milliseconds),
         revocation_strict: false,
         retries: None,
+        hedge: false,
+        breaker: None,
+        fallback_file: None,
         audit: vendor(operation, "x-audit", place, faults, yes_or_no)
             .unwrap_or(false)
             .then(Audit::default),

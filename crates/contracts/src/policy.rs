@@ -27,6 +27,17 @@ pub(crate) fn apply(manifest: &Manifest, services: &mut [Loading], faults: &mut 
                     faults.push(*fault);
                 }
                 change(policy, &mut found[operation].route);
+                if policy.hedge == Some(true) && found[operation].route.method != "GET" {
+                    let message = "only what reads can be asked for twice";
+                    faults
+                        .push(fault(format!("{key}.hedge"), message).expecting("a GET operation"));
+                }
+                if policy.fallback_file.is_some() && found[operation].route.method != "GET" {
+                    let message = "only what reads can be answered with a document";
+                    faults.push(
+                        fault(format!("{key}.fallback_file"), message).expecting("a GET operation"),
+                    );
+                }
             }
             Err(fault) => faults.push(*fault),
         }
@@ -170,6 +181,9 @@ fn add(
             total_timeout_ms: None,
             revocation_strict: false,
             retries: None,
+            hedge: false,
+            breaker: None,
+            fallback_file: None,
             audit: None,
             compression: None,
             summary: None,
@@ -228,6 +242,15 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
             plimsoll_manifest::RetryRule::Safe => RetryRule::Safe,
             plimsoll_manifest::RetryRule::Idempotent => RetryRule::Idempotent,
         });
+    }
+    if let Some(hedge) = policy.hedge {
+        route.hedge = hedge;
+    }
+    if policy.breaker.is_some() {
+        route.breaker = policy.breaker;
+    }
+    if policy.fallback_file.is_some() {
+        route.fallback_file.clone_from(&policy.fallback_file);
     }
     if let Some(audit) = policy.audit {
         route.audit = audit.then(Audit::default);

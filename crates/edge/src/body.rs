@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Version;
+use http::{HeaderMap, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use plimsoll_base::{Nanos, SharedClock};
@@ -21,7 +21,7 @@ use crate::compress::Compressed;
 use crate::lazy_timer::LazyTimer;
 use crate::record::Finish;
 use crate::stall;
-use crate::upstream::Pooled;
+use crate::upstream::{Pooled, Watch};
 
 pub(crate) use stop::AtStop;
 use stop::Stop;
@@ -135,11 +135,6 @@ impl InboundBody {
 }
 
 impl InboundBody {
-    /// Whether it can be sent a second time.
-    pub(crate) fn is_replayable(&self) -> bool {
-        matches!(self, Self::Empty)
-    }
-
     /// The same body once more; `None` where it can be read only once.
     pub(crate) fn again(&self) -> Option<Self> {
         match self {
@@ -267,6 +262,7 @@ pub(crate) struct UpstreamBody {
     /// The end has been seen; a body without a length does not know by itself that it has ended.
     ended: bool,
     connection: Option<Pooled>,
+    watch: Option<Box<Watch>>,
     finish: Box<Finish>,
     left: Option<Duration>,
     idle: Duration,
@@ -294,7 +290,7 @@ pub(crate) struct AnswerLimits {
 impl UpstreamBody {
     pub(crate) fn new(
         incoming: Incoming,
-        connection: Option<Pooled>,
+        (connection, watch): (Option<Pooled>, Option<Box<Watch>>),
         finish: Box<Finish>,
         limits: AnswerLimits,
     ) -> Self {
@@ -309,6 +305,7 @@ impl UpstreamBody {
             },
             ended: false,
             connection,
+            watch,
             finish,
             left: limits.left,
             idle: limits.idle,
@@ -350,11 +347,13 @@ impl UpstreamBody {
                 Ok(data) => Some(Ok(self.piece(data))),
                 Err(trailers) => {
                     self.ended = true;
+                    self.tell(trailers.trailers_ref());
                     without_forged_trailers(trailers).map(Ok)
                 }
             },
             Some(Err(error)) => {
                 self.finish.cut_by_upstream();
+                self.tell(None);
                 Some(Err(io::Error::other(error)))
             }
             None => {
@@ -362,6 +361,14 @@ impl UpstreamBody {
                 None
             }
         })
+    }
+
+    /// How a call ended, to the breaker that wants to know.
+    fn tell(&mut self, trailers: Option<&HeaderMap>) {
+        if let Some(watch) = self.watch.take() {
+            let exchange = &self.finish.exchange;
+            watch.ended(&exchange.context.core, exchange.service(), trailers);
+        }
     }
 
     /// Ready when the process stops and this is not waited for: with an error where it is broken

@@ -2,6 +2,7 @@
 //! by a request at its start and kept to its end.
 
 mod api_keys;
+mod guards;
 mod services;
 
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, Method};
 use plimsoll_base::{Nanos, failpoint};
 use plimsoll_contracts as contracts;
 use plimsoll_http_kit::client::ClientRules;
@@ -25,11 +26,13 @@ use crate::compress::Compression;
 use crate::cors::Cors;
 use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
 use crate::own::{Own, Shadowed, shadowed_in};
-use crate::router::{Router, RouterFault, RouterOptions};
+use crate::router::{Operation, Router, RouterFault, RouterOptions};
+use crate::steps::route::Route;
 use crate::tls::{self, TlsError};
-use crate::upstream::{BudgetStatus, Endpoint, TargetError, UpstreamTls};
+use crate::upstream::{BreakerState, BudgetStatus, Endpoint, Pace, TargetError, UpstreamTls};
 
 pub use api_keys::{TooManyApiKeyFields, check as check_api_keys};
+pub(crate) use guards::Guard;
 pub(crate) use services::Service;
 use services::services;
 
@@ -95,6 +98,14 @@ pub enum ConfigError {
     /// A service has no URL, so nothing can be sent to it.
     #[error("service `{0}` has no URL; give it `urls` or a `[[service.release]]`")]
     NoUrl(String),
+    /// A document that stands in for an answer.
+    #[error("fallback_file `{file}`: {why}")]
+    Fallback {
+        /// The file.
+        file: String,
+        /// Why it cannot be used.
+        why: String,
+    },
     /// The contracts name too many header fields that hold API keys.
     #[error(transparent)]
     ApiKeys(#[from] TooManyApiKeyFields),
@@ -148,6 +159,10 @@ pub struct Config {
     pub(crate) trusted: TrustedProxies,
     pub(crate) router: Router,
     pub(crate) services: Vec<Service>,
+    /// By operation, the breaker before it.
+    pub(crate) guards: Vec<Option<Guard>>,
+    /// By operation, how fast it is answered, where that is asked for.
+    pub(crate) paces: Vec<Option<Arc<Pace>>>,
     /// The built-in services, where one is on.
     pub(crate) own: Option<Own>,
     pub(crate) limits: Limits,
@@ -187,6 +202,8 @@ impl Config {
         let router = Router::build(&input.routes, &RouterOptions::from_manifest(manifest))?;
         let upstream_tls = before.map(|b| b.upstream_tls.clone()).unwrap_or_default();
         let services = services(input, environment, before, &upstream_tls)?;
+        let guards = guards::guards(input, &router, environment.cores, before)?;
+        let paces = guards::paces(&router, before);
         let own_before = before.and_then(|b| b.own.as_ref());
         let own = Own::build(manifest, &input.data_dir, environment.cores, own_before);
         let ids = router.operations().iter().map(|operation| &*operation.id);
@@ -218,6 +235,8 @@ impl Config {
             trusted,
             router,
             services,
+            guards,
+            paces,
             own,
             limits,
             unverified,
@@ -241,9 +260,25 @@ impl Config {
     pub(crate) fn apply(&self) {
         for service in &self.services {
             for endpoint in &service.release.endpoints {
-                endpoint.reconfigure(service.pool, service.ejection);
+                endpoint.reconfigure(service.pool, service.trip, service.health.as_ref());
             }
         }
+        for guard in self.guards.iter().flatten() {
+            guard.circuit.reconfigure(guard.trip);
+        }
+    }
+
+    /// How fast the operation is answered, where a slow read is asked for a second time.
+    pub(crate) fn pace(&self, route: Route<'_>, method: &Method) -> Option<&Pace> {
+        let Route::Operation(operation) = route else { return None };
+        let pace = self.paces.get(usize::try_from(operation.index).ok()?)?.as_deref()?;
+        (method == Method::GET || method == Method::HEAD).then_some(pace)
+    }
+
+    /// The breaker before the operation, where there is one.
+    pub(crate) fn guard(&self, route: Route<'_>) -> Option<&Guard> {
+        let Route::Operation(operation) = route else { return None };
+        self.guards.get(usize::try_from(operation.index).ok()?)?.as_ref()
     }
 
     pub(crate) fn service(&self, index: u16) -> Option<&Service> {
@@ -281,6 +316,21 @@ impl Config {
     pub fn retry_budgets(&self, now: Nanos) -> impl Iterator<Item = (&str, BudgetStatus)> {
         self.services.iter().map(move |service| {
             (&*service.name, service.budget.status(service.retries.share(), now))
+        })
+    }
+
+    /// How many operations have a breaker before them.
+    #[must_use]
+    pub fn guarded(&self) -> usize {
+        self.guards.iter().flatten().count()
+    }
+
+    /// The operations whose breaker is not closed.
+    pub fn breakers(&self, now: Nanos) -> impl Iterator<Item = (&Operation, BreakerState)> {
+        let guarded = self.router.operations().iter().zip(&self.guards);
+        guarded.filter_map(move |(operation, guard)| {
+            let state = guard.as_ref()?.circuit.state(now);
+            (state != BreakerState::Closed).then_some((&**operation, state))
         })
     }
 

@@ -23,6 +23,7 @@ use crate::exchange::Names;
 use crate::itself::OwnConnection;
 use crate::steps::audit::AuditSink;
 use crate::tasks::{Kind, Tasks};
+use crate::upstream;
 
 /// How often a core does its housekeeping: flush the access log, close idle upstream connections.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(100);
@@ -292,6 +293,9 @@ async fn housekeeping(core: Arc<Core>) {
     loop {
         tokio::time::sleep(HOUSEKEEPING_EVERY).await;
         flush_access_log(&core);
+        if core.index == 0 {
+            upstream::look(&core);
+        }
         rounds = rounds.wrapping_add(1);
         if rounds.is_multiple_of(SWEEP_ROUNDS) {
             let now = core.clock.now();

@@ -25,7 +25,7 @@ use crate::deny::DenySet;
 use crate::itself::{OwnConnection, Told};
 use crate::limit::sharing::{Reconciler, Sharing};
 use crate::listen::Listener;
-use crate::rehearse::{LimitsTried, Rehearsal, Rehearsed};
+use crate::rehearse::{BreakersTried, LimitsTried, Rehearsal, Rehearsed};
 use crate::router::Operation;
 use crate::steps::audit::AuditSink;
 use crate::tasks::{Kind, Tasks};
@@ -151,6 +151,7 @@ impl Edge {
         let cores = options.cores.max(1);
         let environment = environment(&options, cores)?;
         let config = Config::build(&options.input, &environment, None)?;
+        config.apply();
         let shared = Arc::new(Shared {
             config: Arc::new(ArcSwap::from_pointee(config)),
             draining: AtomicBool::new(false),
@@ -328,6 +329,12 @@ impl Edge {
         self.rehearsal.compress(config)
     }
 
+    /// Lets trial breakers like those of `config` see nothing but failures, and asks them.
+    #[must_use]
+    pub fn try_breakers(&self, config: &Config) -> BreakersTried {
+        BreakersTried::of(config)
+    }
+
     /// Whether a token is revoked as far as this edge knows, on every core at once.
     #[must_use]
     pub fn is_revoked(&self, token: &RevocationKeys) -> bool {
@@ -363,6 +370,7 @@ impl Edge {
         set(Gauge::LimitsShared, u64::from(matches!(self.sharing(), Sharing::Shared { .. })));
         set(Gauge::TokenCacheEntries, config.auth.as_ref().map_or(0, |a| a.cached_tokens()) as u64);
         set(Gauge::Ready, u64::from(self.is_serving()));
+        set(Gauge::BreakersOpen, config.breakers(self.clock.now()).count() as u64);
     }
 
     /// Every URL of every service.

@@ -13,7 +13,7 @@ use plimsoll_manifest::Manifest;
 
 use crate::config::{ConfigInput, Service};
 use crate::router::{Match, Router, RouterFault, RouterOptions};
-use crate::upstream::{Budget, Ejection, Endpoint, PoolLimits, Release, RetryPolicy, Timeouts};
+use crate::upstream::{Budget, Endpoint, PoolLimits, Release, RetryPolicy, Timeouts, Trip};
 
 /// The socket of the built-in services in the data directory.
 pub const SERVICES_SOCKET: &str = "services.sock";
@@ -59,14 +59,10 @@ impl Own {
         let path = |path: &&'static str| OwnPath { path, name: format!("plimsoll:{path}").into() };
         let limits = PoolLimits { connections_max: CONNECTIONS_MAX, idle: IDLE_MAX };
         // There is no other one to send to.
-        let ejection = Ejection {
-            consecutive_failures: 0,
-            duration: Duration::ZERO,
-            duration_max: Duration::ZERO,
-        };
+        let trip = Trip::NEVER;
         let known = before.and_then(|own| own.service.release.endpoints.first()).map(Arc::clone);
         let endpoint = known.unwrap_or_else(|| {
-            Arc::new(Endpoint::unix(&data_dir.join(SERVICES_SOCKET), cores, limits, ejection))
+            Arc::new(Endpoint::unix(&data_dir.join(SERVICES_SOCKET), cores, limits, trip))
         });
         Some(Self {
             paths: claimed.iter().map(path).collect(),
@@ -76,7 +72,8 @@ impl Own {
                 timeouts: TIMEOUTS,
                 total_timeout: TOTAL_TIMEOUT,
                 pool: limits,
-                ejection,
+                trip,
+                health: None,
                 retries: RetryPolicy::none(),
                 budget: Arc::new(Budget::new(cores)),
                 private_ca: None,

@@ -23,6 +23,7 @@ use crate::exchange::Exchange;
 use crate::limit::Per;
 use crate::router::{Match, Operation};
 use crate::stack;
+use crate::upstream::{Circuit, Outcome, Trip};
 
 /// What stands in a rehearsed path where a parameter is.
 const PARAMETER: &str = "rehearsal";
@@ -170,6 +171,44 @@ impl LimitsTried {
             unlimited,
         }
     }
+}
+
+/// Failures that a trial breaker sees at most.
+const TRIAL_MAX: usize = 10_000;
+
+/// What trying breakers like those of every service came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BreakersTried {
+    /// The services there are.
+    pub services: usize,
+    /// Those that go on being asked while everything fails, by name.
+    pub unbroken: Vec<String>,
+}
+
+impl BreakersTried {
+    pub(crate) fn of(config: &Config) -> Self {
+        let services = config.router.services();
+        let breaks = |index: usize| {
+            let operations = config.router.operations().iter().zip(&config.guards);
+            let mut of_service = operations.filter(|(o, _)| usize::from(o.service) == index);
+            of_service.any(|(_, guard)| guard.as_ref().is_some_and(|guard| opens(guard.trip)))
+        };
+        let named = services.iter().enumerate();
+        let unbroken = named.filter(|(index, _)| !breaks(*index));
+        Self {
+            services: services.len(),
+            unbroken: unbroken.map(|(_, service)| service.name.to_string()).collect(),
+        }
+    }
+}
+
+/// Whether a breaker that sees nothing but failures stops what it stands before.
+fn opens(trip: Trip) -> bool {
+    let (circuit, now) = (Circuit::new(trip, 1), Nanos(1));
+    (0..TRIAL_MAX).any(|_| {
+        circuit.ended(0, Outcome::Failed, now, || now);
+        circuit.admits(now, || 0).is_err()
+    })
 }
 
 #[cfg(test)]

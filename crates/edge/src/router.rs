@@ -41,6 +41,7 @@ mod segment;
 mod tests;
 mod tree;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +77,12 @@ pub struct Operation {
     pub revocation_strict: bool,
     /// What may be sent again although the service may have had it, if not the service's rule.
     pub retries: Option<RetryRule>,
+    /// A read that is slower than nearly all others is asked for a second time.
+    pub hedge: bool,
+    /// Whether a breaker stands before it, if not where its service has one.
+    pub breaker: Option<bool>,
+    /// The document that stands in for an answer while it is open.
+    pub fallback_file: Option<PathBuf>,
     /// Every call leaves an entry in the ledger.
     pub audit: Option<Audit>,
     /// Whether answers are compressed, where the operation has a word of its own.

@@ -24,7 +24,7 @@ use crate::exchange::Exchange;
 use crate::record::Finish;
 use crate::steps::forward::Passed;
 use crate::steps::route::Route;
-use crate::steps::{accept, answer, audit, authenticate, client, forward, limit, route};
+use crate::steps::{accept, answer, audit, authenticate, breaker, client, forward, limit, route};
 
 /// Answers one request.
 ///
@@ -77,6 +77,9 @@ async fn run(
     // idempotency: keyed writes are leased, executed once, recorded, replayed
     // cache: RFC 9111, safe by identity
     // release: stable or canary, by signed installation
+    if let Some(standing_in) = breaker::check(context, config, route)? {
+        return Ok(standing_in);
+    }
     compress::restore_tags(config, exchange, head);
     forward::forward(context, config, exchange, route, &facts, head, body).await
     // answer: steps/answer.rs; record: record.rs, when the answer's last byte is handed over

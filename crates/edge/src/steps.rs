@@ -4,6 +4,7 @@ pub(crate) mod accept;
 pub(crate) mod answer;
 pub(crate) mod audit;
 pub(crate) mod authenticate;
+pub(crate) mod breaker;
 pub(crate) mod client;
 pub(crate) mod forward;
 pub(crate) mod limit;

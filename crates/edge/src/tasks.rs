@@ -20,9 +20,11 @@ pub(crate) enum Kind {
     Tunnel,
     /// Housekeeping of a core; ends with the core.
     Housekeeping,
+    /// A health check; ends by itself.
+    Check,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 /// Counts of running tasks, shared by every clone.
 #[derive(Debug, Clone, Default)]

@@ -8,12 +8,20 @@
 //! failure it waits, within a budget (`again.rs`), and only where it may be repeated or never left.
 
 mod again;
+mod breaker;
+mod circuit;
 mod connect;
 mod endpoint;
+mod grpc;
+mod health;
+mod hedge;
+mod message;
 mod multiplexed;
+mod pace;
 mod pool;
 mod retries;
 mod sent_head;
+mod ticks;
 mod tunnel;
 
 use std::future::{Future, poll_fn};
@@ -24,26 +32,33 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{Method, Request, Response};
+use http::Response;
 use hyper::body::Incoming;
 use plimsoll_base::{Deadline, Nanos};
 use plimsoll_http_kit::hygiene::ResponseFacts;
 use plimsoll_snapshot::RetryRule;
 use plimsoll_telemetry::Counter;
 
+pub use breaker::BreakerState;
+pub(crate) use breaker::{Outcome, Trip};
+pub(crate) use circuit::Circuit;
 pub use connect::TargetError;
 pub(crate) use connect::UpstreamTls;
+pub(crate) use endpoint::Endpoint;
 pub use endpoint::EndpointStatus;
-pub(crate) use endpoint::{Ejection, Endpoint};
+pub(crate) use grpc::Watch;
+pub(crate) use health::{HealthRule, look};
+pub(crate) use message::Message;
+pub(crate) use pace::Pace;
 pub(crate) use pool::{PoolLimits, Pooled};
 pub use retries::BudgetStatus;
 pub(crate) use retries::{Budget, RetryPolicy, covers};
 pub(crate) use tunnel::{Upgrading, tunnel};
 
-use crate::body::{InboundBody, InboundOutcome, InboundState};
+use crate::body::{InboundOutcome, InboundState};
 use crate::core::Core;
 use crate::lazy_timer::LazyTimer;
+use hedge::Won;
 
 /// How often a request that was provably not sent is tried on another connection.
 const UNSENT_TRIES_MAX: u32 = 3;
@@ -96,21 +111,27 @@ impl Release {
     /// The next URL that is not ejected, and if possible not the one that failed just now; when all
     /// are, the next one all the same: refusing everybody would turn a bad minute into an outage
     /// (Envoy calls this the panic threshold).
-    pub(crate) fn pick(&self, now: Nanos, failed: Option<&Arc<Endpoint>>) -> &Arc<Endpoint> {
+    pub(crate) fn pick<'r>(
+        &'r self,
+        core: &Core,
+        now: Nanos,
+        failed: Option<&'r Arc<Endpoint>>,
+    ) -> &'r Arc<Endpoint> {
         if let [only] = self.endpoints.as_slice() {
             return only;
         }
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let count = self.endpoints.len();
-        let mut usable = (0..count)
+        let is_other = |endpoint: &&'r Arc<Endpoint>| {
+            failed.is_none_or(|failed| !Arc::ptr_eq(failed, endpoint))
+        };
+        // Whoever is asked may have let its one request through to try: nobody is asked in vain.
+        let admits = |endpoint: &&'r Arc<Endpoint>| endpoint.admits(now, || core.random_u64());
+        (0..count)
             .map(|step| &self.endpoints[(first + step) % count])
-            .filter(|endpoint| endpoint.is_usable(now));
-        let is_other =
-            |endpoint: &Arc<Endpoint>| failed.is_none_or(|failed| !Arc::ptr_eq(failed, endpoint));
-        let next = usable.next();
-        next.filter(|next| is_other(next))
-            .or_else(|| usable.find(|next| is_other(next)))
-            .or(next)
+            .filter(is_other)
+            .find(admits)
+            .or_else(|| failed.filter(admits))
             .unwrap_or(&self.endpoints[first % count])
     }
 }
@@ -120,88 +141,16 @@ pub(crate) struct Answer {
     pub(crate) response: Response<Incoming>,
     pub(crate) facts: ResponseFacts,
     pub(crate) connection: Option<Pooled>,
+    /// How it ended is told by its trailers.
+    pub(crate) watch: Option<Box<Watch>>,
+    /// Another URL gave it than the one that was asked first, and that is told already.
+    hedged: bool,
 }
 
-/// A request before it is sent, and again when it came back unsent. It stays where its head was
-/// read to, so that no future holds a second one.
-pub(crate) struct Message<'h> {
-    head: &'h mut Parts,
-    /// `None` once the request was handed over.
-    body: Option<InboundBody>,
-    /// A second copy of a body that was handed over and may be wanted again.
-    again: Option<InboundBody>,
-    /// Sending it twice does what sending it once does, whatever its method.
-    idempotent: bool,
-    /// What was handed over last may be sent again although it may have been executed.
-    was_repeatable: bool,
-    /// The service may have had something of it; and whether that was so before the last try.
-    reached: &'h mut bool,
-    reached_before: bool,
-}
-
-impl<'h> Message<'h> {
-    pub(crate) fn new(head: &'h mut Parts, body: InboundBody, reached: &'h mut bool) -> Self {
-        Self {
-            head,
-            body: Some(body),
-            again: None,
-            idempotent: false,
-            was_repeatable: false,
-            reached,
-            reached_before: false,
-        }
-    }
-
-    /// Says that the service may be trusted to have it twice, whatever its method.
-    pub(crate) fn idempotent(mut self, idempotent: bool) -> Self {
-        self.idempotent = idempotent;
-        self
-    }
-
-    /// The request; none is left. From now on its bytes may go out.
-    pub(crate) fn request(&mut self) -> Option<Request<InboundBody>> {
-        self.was_repeatable = self.is_repeatable();
-        let body = self.body.take()?;
-        self.again = if self.was_repeatable { body.again() } else { None };
-        let mut request = Request::new(body);
-        self.reached_before = std::mem::replace(self.reached, true);
-        *request.method_mut() = std::mem::take(&mut self.head.method);
-        *request.uri_mut() = std::mem::take(&mut self.head.uri);
-        *request.headers_mut() = std::mem::take(&mut self.head.headers);
-        Some(request)
-    }
-
-    /// Takes back what provably was not sent. True where there is something.
-    fn take_back_unsent(&mut self, request: Option<Request<InboundBody>>) -> bool {
-        let taken = self.take_back(request);
-        if taken {
-            *self.reached = self.reached_before;
-        }
-        taken
-    }
-
-    /// Takes the request back. True where there is one.
-    fn take_back(&mut self, request: Option<Request<InboundBody>>) -> bool {
-        let Some(request) = request else { return false };
-        let (head, body) = request.into_parts();
-        *self.head = head;
-        self.body = Some(body);
-        true
-    }
-
-    /// Takes back what was sent over `connection` and may be sent again. True where it may.
-    fn take_back_sent(&mut self, connection: &Pooled) -> bool {
-        let Some(body) = self.again.take() else { return false };
-        let Some(request) = connection.sent() else { return false };
-        (*self.head, _) = request.into_parts();
-        self.body = Some(body);
-        true
-    }
-
-    /// Whether it may be sent again although it may have been executed.
-    fn is_repeatable(&self) -> bool {
-        let safe = matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        (safe || self.idempotent) && self.body.as_ref().is_some_and(InboundBody::is_replayable)
+impl Answer {
+    pub(crate) fn new(response: Response<Incoming>, connection: Option<Pooled>) -> Self {
+        let facts = ResponseFacts::of(response.headers());
+        Self { response, facts, connection, watch: None, hedged: false }
     }
 }
 
@@ -217,6 +166,8 @@ pub(crate) struct Sending<'s> {
     /// For figures.
     pub(crate) service: &'s str,
     pub(crate) retries: Retries<'s>,
+    /// After how long a read is asked for a second time.
+    pub(crate) hedge: Option<Duration>,
 }
 
 /// What may be sent again, and how much of it.
@@ -243,31 +194,39 @@ pub(crate) async fn send(
     let mut fresh = false;
     loop {
         tries += 1;
-        let endpoint = release.pick(now, failed);
+        let endpoint = release.pick(core, now, failed);
         let outcome = if sending.multiplexed {
             // A box, because this is rare and large.
             Box::pin(multiplexed::attempt(core, endpoint, sending, timer, message)).await
         } else {
-            attempt(core, endpoint, sending, fresh, timer, message).await
+            attempt(core, (release, endpoint), sending, (now, fresh), timer, message).await
         };
         let failure = match outcome {
-            Ok(answer) => {
+            Ok(mut answer) => {
                 let status = answer.response.status();
-                if endpoint.answered(status, now, || core.clock.now()) {
+                let outcome = match (sending.multiplexed, answer.hedged) {
+                    (true, _) => grpc::outcome(&mut answer, endpoint, now),
+                    (false, true) => None,
+                    (false, false) => Some(Outcome::of_status(status)),
+                };
+                if let Some(outcome) = outcome
+                    && endpoint.ended(core.index, outcome, now, || core.clock.now())
+                {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
                 if !sending.retries.policy.is_failure(status) {
                     return Ok(answer);
                 }
-                Failure::Answer(answer)
+                Failure::Answer(Box::new(answer))
             }
             Err(None) => Failure::Dead,
             Err(Some(error)) => Failure::Error(error),
         };
-        now = core.clock.now();
+        let begun = std::mem::replace(&mut now, core.clock.now());
         if let Failure::Error(error) = &failure {
             let ours = matches!(error, UpstreamError::PoolFull | UpstreamError::DeadlinePassed);
-            if !ours && !sending.client_failed() && endpoint.failed(now) {
+            let counts = !ours && !sending.client_failed();
+            if counts && endpoint.ended(core.index, Outcome::Failed, begun, || now) {
                 core.shard.count(Counter::UpstreamEjected { service: sending.service });
             }
         }
@@ -292,7 +251,7 @@ enum Failure {
     Dead,
     Error(UpstreamError),
     /// An answer that counts as a failure.
-    Answer(Answer),
+    Answer(Box<Answer>),
 }
 
 impl Failure {
@@ -311,7 +270,7 @@ impl Failure {
         match self {
             Self::Dead => Err(UpstreamError::Connect(io::ErrorKind::NotConnected.into())),
             Self::Error(error) => Err(error),
-            Self::Answer(answer) => Ok(answer),
+            Self::Answer(answer) => Ok(*answer),
         }
     }
 }
@@ -323,15 +282,14 @@ type Failed = Option<UpstreamError>;
 /// not sent, or is safe to send again, stays in `message`, or comes back to it.
 async fn attempt(
     core: &Arc<Core>,
-    endpoint: &Arc<Endpoint>,
+    (release, endpoint): (&Release, &Arc<Endpoint>),
     sending: &Sending<'_>,
-    fresh: bool,
+    (mut now, fresh): (Nanos, bool),
     timer: &mut LazyTimer,
     message: &mut Message<'_>,
 ) -> Result<Answer, Failed> {
     let repeatable = message.is_repeatable();
     let mut kept = true;
-    let mut now = sending.begun;
     let mut connection = match if fresh { None } else { endpoint.idle(core, now) } {
         Some(idle) => idle,
         // A box, because this is rare and large.
@@ -346,12 +304,30 @@ async fn attempt(
         Some(request) => connection.send(request, repeatable),
         None => return Err(None),
     };
-    match sending.wait(core, timer, now, pin!(answer)).await {
+    let mut answer = pin!(answer);
+    let mut hedged = false;
+    let sent = if repeatable && sending.hedge.is_some() {
+        let first = (now, &connection);
+        // A box, because this is rare and large.
+        let race = hedge::race(core, (release, endpoint), sending, timer, first, answer.as_mut());
+        match Box::pin(race).await {
+            Ok(Won::First(sent)) => Ok(sent),
+            Ok(Won::Second(sent, other)) => {
+                (connection, hedged) = (other, true);
+                Ok(sent)
+            }
+            Err(error) => Err(error),
+        }
+    } else {
+        sending.wait(core, timer, now, answer).await
+    };
+    match sent {
         Err(error) => Err(Some(error)),
         Ok(Ok(response)) => {
-            let facts = ResponseFacts::of(response.headers());
-            connection.note_keep_alive(response.headers(), &facts);
-            Ok(Answer { response, facts, connection: Some(connection) })
+            let mut answer = Answer { hedged, ..Answer::new(response, None) };
+            connection.note_keep_alive(answer.response.headers(), &answer.facts);
+            answer.connection = Some(connection);
+            Ok(answer)
         }
         Ok(Err(mut failed)) => {
             if message.take_back_unsent(failed.take_message()) {
@@ -392,7 +368,7 @@ fn ended_without_an_answer(error: &hyper::Error) -> bool {
 
 impl Sending<'_> {
     /// Whether it was the client's body that broke the request.
-    fn client_failed(&self) -> bool {
+    pub(crate) fn client_failed(&self) -> bool {
         self.body.is_some_and(|body| {
             !matches!(body.outcome(), InboundOutcome::Underway | InboundOutcome::Complete)
         })

@@ -212,6 +212,9 @@ codes! {
     /// All connections to the service are in use.
     UpstreamBusy = "0408", SERVICE_UNAVAILABLE, "Service connections exhausted",
         "All connections to the service behind the edge are in use.";
+    /// The operation failed again and again, and is not sent on for a while.
+    BreakerOpen = "0409", SERVICE_UNAVAILABLE, "Operation set aside",
+        "This operation failed too often of late; it is tried again after Retry-After.";
 
     // 05xx: the edge itself.
 

@@ -30,5 +30,9 @@ pub(crate) fn named(manifest: &Manifest) -> impl Iterator<Item = Named<'_>> {
         let path = service.tls.ca_file.as_deref()?;
         Some(Named { key: format!("service[{index}].tls.ca_file"), path, hashed: true })
     });
-    contracts.chain(key_sets).chain(authorities).chain(tls)
+    let fallbacks = manifest.operations.iter().enumerate().filter_map(|(index, operation)| {
+        let path = operation.fallback_file.as_deref()?;
+        Some(Named { key: format!("operation[{index}].fallback_file"), path, hashed: true })
+    });
+    contracts.chain(key_sets).chain(fallbacks).chain(authorities).chain(tls)
 }

@@ -9,6 +9,7 @@
 //! stands in the environment, and the manifest at most names it.
 
 mod auth;
+mod breaker;
 mod check;
 mod client;
 mod compression;
@@ -18,6 +19,7 @@ pub mod env;
 mod fault;
 mod files;
 mod hash;
+mod health;
 mod ledger;
 mod limit;
 mod load;
@@ -39,11 +41,13 @@ mod tree;
 mod values;
 
 pub use auth::{Algorithm, AuthSection, ForwardPrincipal, Issuer, Rate};
+pub use breaker::Breaker;
 pub use client::{ClientHeaders, ClientSection};
 pub use compression::{CompressionRule, CompressionSection, ContentCoding};
 pub use cors::CorsSection;
 pub use edge::{EdgeSection, TlsSection, UnknownPaths};
 pub use fault::Fault;
+pub use health::Health;
 pub use ledger::LedgerSection;
 pub use limit::{Limit, LimitPer, LimitUnits};
 pub use load::{Loaded, Overrides, load, load_with, parse};

@@ -1,6 +1,7 @@
 //! `[[operation]]`: the policy of one operation.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use plimsoll_base::{ByteSize, HumanDuration, Name};
 use schemars::JsonSchema;
@@ -49,6 +50,16 @@ pub struct OperationPolicy {
     /// What may be sent again although the service may have had it. Default: the service's
     /// `[service.retries] methods`. Since 0.1.
     pub retries: Option<RetryRule>,
+    /// Whether a GET or HEAD that is slower than 19 of 20 is asked for a second time, at another
+    /// address if there is one, within the retry budget; the first good answer wins. Default:
+    /// false. Since 0.1.
+    pub hedge: Option<bool>,
+    /// Whether a breaker stands before it. Default: where the service has `[service.breaker]`.
+    /// Since 0.1.
+    pub breaker: Option<bool>,
+    /// The document that a GET is answered with while its breaker is open, relative to the
+    /// manifest; its name ends in .json, .xml, .html or .txt. Since 0.1.
+    pub fallback_file: Option<PathBuf>,
     /// Who may call it. Default: the contract's `security`, else a token once there is an issuer.
     /// Since 0.1.
     pub security: Option<OperationSecurity>,

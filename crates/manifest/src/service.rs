@@ -7,7 +7,7 @@ use plimsoll_base::{HumanDuration, Name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{HeaderName, OriginUrl, PathPrefix, Retries, UnknownPaths};
+use crate::{Breaker, HeaderName, Health, OriginUrl, PathPrefix, Retries, UnknownPaths};
 
 /// A domain service behind the edge: the team's own backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +45,12 @@ pub struct Service {
     /// When an address that fails is left alone for a while. Since 0.1.
     #[serde(default)]
     pub ejection: Ejection,
+    /// A breaker before each operation and each address. Without this table there is none but
+    /// `[service.ejection]`. Since 0.1.
+    pub breaker: Option<Breaker>,
+    /// Active health checks. Without this table addresses are judged by real requests alone.
+    /// Since 0.1.
+    pub health: Option<Health>,
     /// What is sent again, and how much of that there may be. Since 0.1.
     #[serde(default)]
     pub retries: Retries,
@@ -73,6 +79,8 @@ impl Service {
             timeouts: Timeouts::default(),
             pool: Pool::default(),
             ejection: Ejection::default(),
+            breaker: None,
+            health: None,
             retries: Retries::default(),
             releases: Vec::new(),
         }

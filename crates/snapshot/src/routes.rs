@@ -1,5 +1,6 @@
 //! The `Routes` section: which operations exist, where, and what the edge asks before it forwards.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,16 @@ pub struct OperationRoute {
     /// What may be sent again although the service may have had it; `None` = the service's rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<RetryRule>,
+    /// A read that is slower than nearly all others is asked for a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hedge: bool,
+    /// Whether a breaker stands before it; `None` = where its service has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<bool>,
+    /// The document that stands in for an answer while the breaker is open, as the manifest names
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_file: Option<PathBuf>,
     /// Every call leaves an entry in the ledger, and what happens when none can be taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
@@ -242,6 +253,9 @@ mod tests {
                     cost,
                     revocation_strict: false,
                     retries: None,
+                    hedge: false,
+                    breaker: None,
+                    fallback_file: None,
                     audit: None,
                     compression: None,
                     body_bytes_max: body,

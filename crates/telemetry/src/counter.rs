@@ -6,8 +6,9 @@ mod labels;
 use crate::names::{self, Name};
 
 pub use labels::{
-    AnswerCoding, AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal, KeyRefresh,
-    OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
+    AnswerCoding, AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal,
+    HealthCheck, KeyRefresh, OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop,
+    UpstreamErrorKind,
 };
 
 /// Something that happened once.
@@ -85,8 +86,30 @@ pub enum Counter<'a> {
         /// The service.
         service: &'a str,
     },
+    /// A slow read was asked for a second time.
+    UpstreamHedged {
+        /// The service.
+        service: &'a str,
+    },
     /// A URL was taken out of the rotation.
     UpstreamEjected {
+        /// The service.
+        service: &'a str,
+    },
+    /// A URL was asked how it is.
+    HealthCheck {
+        /// The service.
+        service: &'a str,
+        /// How it went.
+        outcome: HealthCheck,
+    },
+    /// The breaker before an operation opened.
+    BreakerOpened {
+        /// The service.
+        service: &'a str,
+    },
+    /// A request was not sent because of it.
+    BreakerRefused {
         /// The service.
         service: &'a str,
     },
@@ -219,8 +242,20 @@ impl<'a> Counter<'a> {
             Counter::RetryBudgetExhausted { service } => {
                 return Place::Labelled(&names::RETRY_BUDGET_EXHAUSTED, service, "");
             }
+            Counter::UpstreamHedged { service } => {
+                return Place::Labelled(&names::UPSTREAM_HEDGED, service, "");
+            }
             Counter::UpstreamEjected { service } => {
                 return Place::Labelled(&names::UPSTREAM_EJECTIONS, service, "");
+            }
+            Counter::HealthCheck { service, outcome } => {
+                return Place::Labelled(&names::HEALTH_CHECKS, service, outcome.label());
+            }
+            Counter::BreakerOpened { service } => {
+                return Place::Labelled(&names::BREAKERS_OPENED, service, "");
+            }
+            Counter::BreakerRefused { service } => {
+                return Place::Labelled(&names::BREAKER_REFUSED, service, "");
             }
             Counter::UpstreamError { service, kind } => {
                 return Place::Labelled(&names::UPSTREAM_ERRORS, service, kind.label());
@@ -268,6 +303,8 @@ pub enum Gauge {
     AuditSpooled,
     /// Audited calls that left no entry, since the start.
     AuditLost,
+    /// Operations whose breaker is not closed.
+    BreakersOpen,
 }
 
 impl Gauge {
@@ -291,6 +328,7 @@ impl Gauge {
         (Gauge::LedgerUnsealedAge, &names::LEDGER_UNSEALED_AGE),
         (Gauge::AuditSpooled, &names::AUDIT_SPOOLED),
         (Gauge::AuditLost, &names::AUDIT_LOST),
+        (Gauge::BreakersOpen, &names::BREAKERS_OPEN),
     ];
 }
 

@@ -256,7 +256,7 @@ fn cold_starts(page: &mut Page, metrics: &Metrics) {
 }
 
 /// Counters whose label values only configuration knows, in the order they are written.
-pub(crate) static LABELLED: [&Name; 8] = [
+pub(crate) static LABELLED: [&Name; 12] = [
     &names::PROBLEMS,
     &names::LIMIT_REFUSED,
     &names::LIMIT_KEYS_FOLDED,
@@ -264,7 +264,11 @@ pub(crate) static LABELLED: [&Name; 8] = [
     &names::UPSTREAM_ERRORS,
     &names::UPSTREAM_RETRIES,
     &names::RETRY_BUDGET_EXHAUSTED,
+    &names::UPSTREAM_HEDGED,
     &names::UPSTREAM_EJECTIONS,
+    &names::HEALTH_CHECKS,
+    &names::BREAKERS_OPENED,
+    &names::BREAKER_REFUSED,
 ];
 
 /// Seconds, shortest form. Division last, so that 300,000,000 ns is exactly `0.3`.

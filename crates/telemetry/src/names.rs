@@ -126,8 +126,18 @@ names! {
         "Requests sent to an upstream again.";
     RETRY_BUDGET_EXHAUSTED = "plimsoll_retry_budget_exhausted_total" Counter "requests" ["service"],
         "Requests not sent again because the service's retry budget was used up.";
+    UPSTREAM_HEDGED = "plimsoll_upstream_hedged_total" Counter "requests" ["service"],
+        "Slow reads asked for a second time while the first request went on.";
     UPSTREAM_EJECTIONS = "plimsoll_upstream_ejections_total" Counter "ejections" ["service"],
         "Times a URL was taken out of the rotation.";
+    HEALTH_CHECKS = "plimsoll_health_checks_total" Counter "checks" ["service", "outcome"],
+        "Active health checks of a service's URLs, by outcome.";
+    BREAKERS_OPENED = "plimsoll_breakers_opened_total" Counter "openings" ["service"],
+        "Times the breaker before an operation opened because the operation failed.";
+    BREAKER_REFUSED = "plimsoll_breaker_refused_total" Counter "requests" ["service"],
+        "Requests not sent because their operation's breaker was open, answered 503 or by a fallback.";
+    BREAKERS_OPEN = "plimsoll_breakers_open" Gauge "breakers" [],
+        "Operations whose breaker is not closed: open, trying, or letting a growing share through.";
     RELOADS = "plimsoll_reloads_total" Counter "reloads" ["outcome"],
         "Manifests that changed: put to use, or refused.";
     DRAIN_CUT = "plimsoll_drain_cut_requests_total" Counter "requests" [],

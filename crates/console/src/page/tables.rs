@@ -236,6 +236,19 @@ fn upstream(row: &UpstreamRow) -> Markup {
                         " for " (span(ms.div_ceil(1_000))) " more after failing in a row; then one \
                         request tries it again. Look at its log."
                     },
+                    None if row.state == "down" => {
+                        span.sign.over aria-hidden="true" {}
+                        span.over { "down" }
+                        ": its health checks fail, requests go elsewhere. Look at its log."
+                    },
+                    None if row.state == "probing" => {
+                        span.sign.near aria-hidden="true" {}
+                        span.near { "on trial" } ": one request tries it, the rest go elsewhere"
+                    },
+                    None if row.state == "slow_start" => {
+                        span.sign.near aria-hidden="true" {}
+                        span.near { "coming back" } ": a growing share of the requests goes there"
+                    },
                     None if row.consecutive_failures > 0 => {
                         span.sign.near aria-hidden="true" {}
                         span.near { "failing" } ", still in the rotation"

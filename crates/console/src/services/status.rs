@@ -63,7 +63,8 @@ impl Status {
 fn degraded(source: &dyn Source) -> Vec<&'static str> {
     let readiness = source.readiness();
     let upstreams = source.upstreams();
-    let out = |row: &&crate::model::UpstreamRow| row.ejected_for_ms.is_some();
+    let out =
+        |row: &&crate::model::UpstreamRow| row.ejected_for_ms.is_some() || row.state == "down";
     let ejected = upstreams.iter().any(|row| out(&row));
     words(ejected, readiness.reasons.iter().map(|reason| reason.code.as_str()))
 }

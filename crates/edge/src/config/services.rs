@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 
+use super::guards::url_trip;
 use super::{Config, ConfigError, ConfigInput, Environment};
 use crate::upstream::{
-    Budget, Ejection, Endpoint, PoolLimits, Release, RetryPolicy, TargetError, Timeouts,
+    Budget, Endpoint, HealthRule, PoolLimits, Release, RetryPolicy, TargetError, Timeouts, Trip,
     UpstreamTls,
 };
 
@@ -20,7 +21,9 @@ pub(crate) struct Service {
     pub(crate) timeouts: Timeouts,
     pub(crate) total_timeout: Duration,
     pub(crate) pool: PoolLimits,
-    pub(crate) ejection: Ejection,
+    /// When one of its URLs is passed over.
+    pub(crate) trip: Trip,
+    pub(crate) health: Option<Arc<HealthRule>>,
     pub(crate) retries: RetryPolicy,
     /// Kept over reloads: what was sent of late was sent.
     pub(crate) budget: Arc<Budget>,
@@ -56,11 +59,7 @@ pub(super) fn services(
                     .unwrap_or(usize::MAX),
                 idle: service.timeouts.idle.0,
             };
-            let ejection = Ejection {
-                consecutive_failures: service.ejection.consecutive_failures,
-                duration: service.ejection.duration.0,
-                duration_max: service.ejection.duration_max.0,
-            };
+            let trip = url_trip(service);
             let endpoints = release
                 .urls
                 .iter()
@@ -79,7 +78,7 @@ pub(super) fn services(
                     }
                     let uri: Uri = given.parse().map_err(|_| TargetError::NoHost(given.clone()))?;
                     let cores = environment.cores;
-                    Endpoint::new(&given, &uri, cores, limits, ejection, tls).map(Arc::new)
+                    Endpoint::new(&given, &uri, cores, limits, trip, tls).map(Arc::new)
                 })
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|source| ConfigError::Target { service: name.clone(), source })?;
@@ -93,11 +92,15 @@ pub(super) fn services(
                 },
                 total_timeout: service.timeouts.total.0,
                 pool: limits,
-                ejection,
+                trip,
+                health: health(service),
                 retries: RetryPolicy::new(&service.retries),
                 budget: before
                     .and_then(|b| b.services.iter().find(|s| *s.name == *name))
-                    .map_or_else(|| Arc::new(Budget::new(environment.cores)), |s| s.budget.clone()),
+                    .map_or_else(
+                        || Arc::new(Budget::new(environment.cores)),
+                        |s| Arc::clone(&s.budget),
+                    ),
                 private_ca: authority,
                 authority: release
                     .urls
@@ -110,6 +113,22 @@ pub(super) fn services(
             })
         })
         .collect()
+}
+
+/// How the service's URLs are checked.
+fn health(service: &plimsoll_manifest::Service) -> Option<Arc<HealthRule>> {
+    let health = service.health.as_ref()?;
+    let release = service.active_release()?;
+    let authority = release.urls.first().map(|url| HeaderValue::from_str(url.authority()));
+    Some(Arc::new(HealthRule {
+        // The manifest has looked at it.
+        path: health.path.parse().ok()?,
+        authority: authority?.unwrap_or(HeaderValue::from_static("localhost")),
+        every: health.every.0,
+        timeout: health.timeout.0,
+        healthy_after: health.healthy_after,
+        unhealthy_after: health.unhealthy_after,
+    }))
 }
 
 /// The certificates in `[service.tls] ca_file`.

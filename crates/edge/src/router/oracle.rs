@@ -152,6 +152,9 @@ fn build(table: &[(Method, String)]) -> Result<Router, RouterFault> {
             revocation_strict: false,
             compression: None,
             retries: None,
+            hedge: false,
+            breaker: None,
+            fallback_file: None,
             audit: None,
             summary: None,
         })

@@ -21,6 +21,9 @@ fn service(name: &str, version: Option<ApiVersion>, operations: &[&str]) -> Serv
                 revocation_strict: false,
                 compression: None,
                 retries: None,
+                hedge: false,
+                breaker: None,
+                fallback_file: None,
                 audit: None,
                 summary: None,
             }

@@ -62,7 +62,8 @@ pub(crate) fn passed_on(
             let exchange = &finish.exchange;
             let plan = compress::decide(config, exchange, head.status, &mut head.headers, None);
             let version = exchange.version;
-            let body = UpstreamBody::new(incoming, answer.connection, finish, limits);
+            let body =
+                UpstreamBody::new(incoming, (answer.connection, answer.watch), finish, limits);
             let body = AnswerBody::Upstream(Box::new(body));
             Response::from_parts(head, Plan::carry_out(plan, version, body))
         }

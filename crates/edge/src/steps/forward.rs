@@ -16,15 +16,16 @@ use plimsoll_http_kit::hygiene::{
 use plimsoll_http_kit::request_id::X_REQUEST_ID;
 use plimsoll_http_kit::{Code, Problem};
 use plimsoll_manifest::ForwardPrincipal;
+use plimsoll_snapshot::RetryRule;
 use plimsoll_telemetry::{Counter, UpstreamErrorKind, tracestate_passes};
 
 use crate::body::{AnswerLimits, AtStop, InboundBody, InboundLimits, InboundOutcome, Unasked};
 use crate::config::{Config, Service};
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
-use crate::steps::accept;
 use crate::steps::route::Route;
-use crate::upstream::{self, Answer, Message, Retries, UpstreamError};
+use crate::steps::{accept, breaker};
+use crate::upstream::{self, Answer, Message, Pace, Retries, UpstreamError};
 
 /// A stream of events or of gRPC messages may pause this long.
 const STREAM_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -108,11 +109,9 @@ pub(crate) async fn forward(
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     exchange.body = state;
-    let rule = match route {
-        Route::Operation(operation) => operation.retries.unwrap_or(service.retries.rule),
-        _ => service.retries.rule,
-    };
-    let idempotent = upstream::covers(rule, &head.method);
+    let pace = config.pace(route, &head.method);
+    let retries = retries(route, service);
+    let idempotent = upstream::covers(retries.rule, &head.method);
     let mut message =
         Message::new(head, body, &mut exchange.upstream_reached).idempotent(idempotent);
     let sending = upstream::Sending {
@@ -122,16 +121,21 @@ pub(crate) async fn forward(
         multiplexed: grpc,
         timeouts: service.timeouts,
         service: &service.name,
-        retries: Retries { policy: &service.retries, rule, budget: &service.budget },
+        retries,
+        hedge: pace.filter(|_| retries.rule != RetryRule::Off).and_then(Pace::p95),
     };
     let mut timer = context.take_timer();
     let release = &service.release;
     let sent = upstream::send(&context.core, release, &sending, &mut timer, &mut message).await;
     context.keep_timer(timer);
+    breaker::ended(context, config, route, &sending, &sent);
     match sent {
         Ok(mut answer) => {
             let answered = context.core.clock.now();
             exchange.upstream_latency = exchange.upstream_sent.map(|sent| answered.since(sent));
+            if let Some(pace) = pace {
+                pace.note(answered.since(now));
+            }
             check_answer(context, service, &mut answer)?;
             let endless = streams || answer.facts.is_event_stream;
             let limits = AnswerLimits {
@@ -147,6 +151,16 @@ pub(crate) async fn forward(
         }
         Err(error) => Err(problem_of(context, config, route, exchange, service, &error)),
     }
+}
+
+/// What may be sent again, by the operation's word or the service's.
+fn retries<'s>(route: Route<'_>, service: &'s Service) -> Retries<'s> {
+    let own = match route {
+        Route::Operation(operation) => operation.retries,
+        _ => None,
+    };
+    let rule = own.unwrap_or(service.retries.rule);
+    Retries { policy: &service.retries, rule, budget: &service.budget }
 }
 
 fn own_document(document: &Bytes) -> Response<Bytes> {
@@ -207,8 +221,7 @@ async fn switch(
         Ok(response) => {
             let limits =
                 AnswerLimits { left: None, idle: service.total_timeout, at_stop: AtStop::Waited };
-            let facts = ResponseFacts::of(response.headers());
-            Ok(Passed::Upstream { answer: Answer { response, facts, connection: None }, limits })
+            Ok(Passed::Upstream { answer: Answer::new(response, None), limits })
         }
         Err(error) => {
             count(context, service, &error);

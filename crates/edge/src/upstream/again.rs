@@ -56,7 +56,7 @@ pub(super) async fn wait(
         if !sent.is_some_and(|connection| message.take_back_sent(connection)) {
             return Err(Failure::Answer(answer));
         }
-        core.tasks.spawn(Kind::Upstream, discard(Arc::clone(core), answer));
+        core.tasks.spawn(Kind::Upstream, discard(Arc::clone(core), *answer));
     }
     tokio::time::sleep(pause).await;
     let now = core.clock.now();

@@ -1,30 +1,22 @@
 //! One URL of a release: its address, its health, its connections on every core.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{StatusCode, Uri};
+use http::Uri;
 use plimsoll_base::Nanos;
 use plimsoll_telemetry::Counter;
 
+use super::breaker::{BreakerState, Outcome, Trip};
+use super::circuit::Circuit;
 use super::connect::{Target, UpstreamTls};
+use super::health::{Health, HealthRule, Turn};
 use super::multiplexed::Multiplexed;
 use super::pool::{Checkout, Pool, PoolLimits, Pooled};
 use super::{UpstreamError, connect};
 use crate::core::Core;
-
-/// When a URL is passed over, from `[service.ejection]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ejection {
-    /// Failures in a row that eject; 0 = never.
-    pub(crate) consecutive_failures: u32,
-    /// How long the first time; each further time in a row adds as much again.
-    pub(crate) duration: Duration,
-    /// How long at most.
-    pub(crate) duration_max: Duration,
-}
 
 /// One URL. It outlives reloads as long as a manifest names it, so that connections and health
 /// are kept.
@@ -32,21 +24,14 @@ pub(crate) struct Ejection {
 pub(crate) struct Endpoint {
     url: Arc<str>,
     target: Target,
-    health: Health,
-    ejection: Mutex<Ejection>,
+    circuit: Circuit,
+    health: Mutex<Option<Health>>,
+    /// Its health checks fail.
+    down: AtomicBool,
     pools: Vec<Arc<Pool>>,
     /// One shared HTTP/2 connection a core, for gRPC.
     multiplexed: Vec<Mutex<Option<Multiplexed>>>,
     opening_multiplexed: Vec<tokio::sync::Mutex<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Health {
-    failures: AtomicU32,
-    ejections: AtomicU32,
-    ejected_at: AtomicU64,
-    ejected_until: AtomicU64,
-    failures_total: AtomicU64,
 }
 
 /// What the console shows of a URL.
@@ -56,6 +41,10 @@ pub struct EndpointStatus {
     pub url: String,
     /// Passed over for so much longer; `None` when it takes requests.
     pub ejected_for: Option<Duration>,
+    /// Whether one request tries it, or a growing share of them goes there.
+    pub state: BreakerState,
+    /// Passed over because its health checks fail.
+    pub down: bool,
     /// Failures in a row so far.
     pub consecutive_failures: u32,
     /// Failures since the start.
@@ -74,30 +63,25 @@ impl Endpoint {
         url: &Uri,
         cores: usize,
         limits: PoolLimits,
-        ejection: Ejection,
+        trip: Trip,
         tls: &UpstreamTls,
     ) -> Result<Self, connect::TargetError> {
-        Ok(Self::over(as_given, Target::new(url, tls)?, cores, limits, ejection))
+        Ok(Self::over(as_given, Target::new(url, tls)?, cores, limits, trip))
     }
 
     /// An endpoint for a socket of this machine.
-    pub(crate) fn unix(path: &Path, cores: usize, limits: PoolLimits, ejection: Ejection) -> Self {
+    pub(crate) fn unix(path: &Path, cores: usize, limits: PoolLimits, trip: Trip) -> Self {
         let target = Target::Unix(path.to_owned());
-        Self::over(&format!("unix:{}", path.display()), target, cores, limits, ejection)
+        Self::over(&format!("unix:{}", path.display()), target, cores, limits, trip)
     }
 
-    fn over(
-        url: &str,
-        target: Target,
-        cores: usize,
-        limits: PoolLimits,
-        ejection: Ejection,
-    ) -> Self {
+    fn over(url: &str, target: Target, cores: usize, limits: PoolLimits, trip: Trip) -> Self {
         Self {
             url: url.into(),
             target,
-            health: Health::default(),
-            ejection: Mutex::new(ejection),
+            circuit: Circuit::new(trip, cores),
+            health: Mutex::new(None),
+            down: AtomicBool::new(false),
             pools: (0..cores.max(1)).map(|_| Arc::new(Pool::new(limits))).collect(),
             multiplexed: (0..cores.max(1)).map(|_| Mutex::new(None)).collect(),
             opening_multiplexed: (0..cores.max(1)).map(|_| tokio::sync::Mutex::new(())).collect(),
@@ -105,8 +89,22 @@ impl Endpoint {
     }
 
     /// Takes over what a new manifest says.
-    pub(crate) fn reconfigure(&self, limits: PoolLimits, ejection: Ejection) {
-        *self.ejection.lock().unwrap_or_else(PoisonError::into_inner) = ejection;
+    pub(crate) fn reconfigure(
+        &self,
+        limits: PoolLimits,
+        trip: Trip,
+        health: Option<&Arc<HealthRule>>,
+    ) {
+        self.circuit.reconfigure(trip);
+        let mut held = self.health();
+        match (&mut *held, health) {
+            (Some(held), Some(rule)) => held.follow(Arc::clone(rule)),
+            (held, rule) => {
+                *held = rule.map(|rule| Health::new(Arc::clone(rule)));
+                self.down.store(false, Ordering::Relaxed);
+            }
+        }
+        drop(held);
         for pool in &self.pools {
             pool.reconfigure(limits);
         }
@@ -129,8 +127,38 @@ impl Endpoint {
         &self.multiplexed[core.index]
     }
 
-    pub(crate) fn is_usable(&self, now: Nanos) -> bool {
-        now.0 >= self.health.ejected_until.load(Ordering::Relaxed)
+    /// Whether a request may go there: it is not passed over, or this is the one that tries.
+    pub(crate) fn admits(&self, now: Nanos, random: impl FnOnce() -> u64) -> bool {
+        !self.down.load(Ordering::Relaxed) && self.circuit.admits(now, random).is_ok()
+    }
+
+    /// The rule of a health check that is due.
+    pub(super) fn check_due(
+        &self,
+        now: Nanos,
+        random: impl FnOnce() -> u64,
+    ) -> Option<Arc<HealthRule>> {
+        self.health().as_mut()?.due(now, random)
+    }
+
+    /// A health check ended.
+    pub(super) fn checked(&self, passed: bool, now: Nanos) {
+        match self.health().as_mut().and_then(|health| health.ended(passed)) {
+            None => {}
+            Some(Turn::Down) => {
+                self.down.store(true, Ordering::Relaxed);
+                tracing::warn!(url = %self.url, "upstream URL is passed over: health checks fail");
+            }
+            Some(Turn::Up) => {
+                self.down.store(false, Ordering::Relaxed);
+                self.circuit.came_back(now);
+                tracing::info!(url = %self.url, "upstream URL takes requests: health checks pass");
+            }
+        }
+    }
+
+    fn health(&self) -> MutexGuard<'_, Option<Health>> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A pooled connection that looks alive, without waiting.
@@ -159,48 +187,19 @@ impl Endpoint {
         Pooled::handshake(core, io, permit).await
     }
 
-    /// An answer came to what was begun then. Answers of a gateway that cannot reach its service
-    /// count as failures. True when the URL was ejected for it.
-    pub(crate) fn answered(
+    /// What was begun then ended so. True when the URL is passed over for it.
+    pub(crate) fn ended(
         &self,
-        status: StatusCode,
+        core: usize,
+        outcome: Outcome,
         begun: Nanos,
         now: impl FnOnce() -> Nanos,
     ) -> bool {
-        let gateway =
-            [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
-        if gateway.contains(&status) {
-            return self.failed(now());
+        let opened = self.circuit.ended(core, outcome, begun, now);
+        if opened {
+            tracing::warn!(url = %self.url, "upstream URL is passed over after failures");
         }
-        // What was under way when the URL was ejected says how it was, not how it is.
-        let says_something = || begun.0 >= self.health.ejected_at.load(Ordering::Relaxed);
-        if self.health.failures.load(Ordering::Relaxed) != 0 && says_something() {
-            self.health.failures.store(0, Ordering::Relaxed);
-            self.health.ejections.store(0, Ordering::Relaxed);
-            self.health.ejected_until.store(0, Ordering::Relaxed);
-        }
-        false
-    }
-
-    /// No answer came. True when the URL was ejected for it.
-    pub(crate) fn failed(&self, now: Nanos) -> bool {
-        self.health.failures_total.fetch_add(1, Ordering::Relaxed);
-        let failures = self.health.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        let ejection = *self.ejection.lock().unwrap_or_else(PoisonError::into_inner);
-        let allowed = ejection.consecutive_failures;
-        // What fails while the URL is passed over already was sent before: it says nothing new.
-        let ejected = allowed > 0 && failures >= allowed && self.is_usable(now);
-        if ejected {
-            let times = self.health.ejections.fetch_add(1, Ordering::Relaxed) + 1;
-            let span = ejection.duration.saturating_mul(times).min(ejection.duration_max);
-            self.health.ejected_at.store(now.0, Ordering::Relaxed);
-            self.health.ejected_until.store(now.plus(span).0, Ordering::Relaxed);
-            tracing::warn!(
-                url = %self.url, failures, ejected_s = span.as_secs_f64(),
-                "upstream URL is passed over after failures in a row"
-            );
-        }
-        ejected
+        opened
     }
 
     /// Closes connections that have been idle too long.
@@ -209,7 +208,7 @@ impl Endpoint {
     }
 
     pub(crate) fn status(&self, now: Nanos) -> EndpointStatus {
-        let until = Nanos(self.health.ejected_until.load(Ordering::Relaxed));
+        let state = self.circuit.state(now);
         let (connections, idle) = self
             .pools
             .iter()
@@ -217,9 +216,14 @@ impl Endpoint {
             .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         EndpointStatus {
             url: self.url.to_string(),
-            ejected_for: (until > now).then(|| until.since(now)),
-            consecutive_failures: self.health.failures.load(Ordering::Relaxed),
-            failures_total: self.health.failures_total.load(Ordering::Relaxed),
+            ejected_for: match state {
+                BreakerState::Open { left } => Some(left),
+                _ => None,
+            },
+            state,
+            down: self.down.load(Ordering::Relaxed),
+            consecutive_failures: self.circuit.in_row(),
+            failures_total: self.circuit.failures_total(),
             connections,
             idle,
         }
@@ -236,18 +240,32 @@ impl Drop for Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     fn endpoint() -> Endpoint {
         let limits = PoolLimits::default();
-        let ejection = Ejection {
-            consecutive_failures: 3,
-            duration: Duration::from_secs(10),
-            duration_max: Duration::from_secs(25),
+        let trip = Trip {
+            consecutive: 3,
+            open: Duration::from_secs(10),
+            open_max: Duration::from_secs(25),
+            ..Trip::NEVER
         };
         let url = "http://127.0.0.1:9";
-        Endpoint::new(url, &url.parse().unwrap(), 1, limits, ejection, &UpstreamTls::default())
-            .unwrap()
+        Endpoint::new(url, &url.parse().unwrap(), 1, limits, trip, &UpstreamTls::default()).unwrap()
+    }
+
+    fn is_usable(endpoint: &Endpoint, now: Nanos) -> bool {
+        endpoint.status(now).ejected_for.is_none()
+    }
+
+    fn failed(endpoint: &Endpoint, now: Nanos) -> bool {
+        endpoint.ended(0, Outcome::Failed, now, || now)
+    }
+
+    fn answered(endpoint: &Endpoint, status: StatusCode, begun: Nanos, now: Nanos) {
+        endpoint.ended(0, Outcome::of_status(status), begun, || now);
     }
 
     #[test]
@@ -255,21 +273,21 @@ mod tests {
         let endpoint = endpoint();
         let mut now = Nanos(1);
         for expected_s in [10, 20, 25, 25] {
-            while endpoint.is_usable(now) {
-                endpoint.failed(now);
+            while is_usable(&endpoint, now) {
+                failed(&endpoint, now);
             }
             for _ in 0..100 {
-                assert!(!endpoint.failed(now), "what was under way does not eject again");
+                assert!(!failed(&endpoint, now), "what was under way does not eject again");
             }
             now = now.plus(Duration::from_secs(expected_s) - Duration::from_nanos(1));
-            assert!(!endpoint.is_usable(now));
+            assert!(!is_usable(&endpoint, now));
             now = now.plus(Duration::from_nanos(1));
-            assert!(endpoint.is_usable(now));
+            assert!(is_usable(&endpoint, now));
         }
-        endpoint.answered(StatusCode::OK, now, || now);
-        endpoint.failed(now);
-        endpoint.failed(now);
-        assert!(endpoint.is_usable(now), "one good answer starts the count anew");
+        answered(&endpoint, StatusCode::OK, now, now);
+        failed(&endpoint, now);
+        failed(&endpoint, now);
+        assert!(is_usable(&endpoint, now), "one good answer starts the count anew");
     }
 
     #[test]
@@ -277,25 +295,39 @@ mod tests {
         let endpoint = endpoint();
         let (before, ejected, after) = (Nanos(5), Nanos(10), Nanos(11));
         for _ in 0..3 {
-            endpoint.failed(ejected);
+            failed(&endpoint, ejected);
         }
-        endpoint.answered(StatusCode::OK, before, || after);
-        assert!(!endpoint.is_usable(after));
+        answered(&endpoint, StatusCode::OK, before, after);
+        assert!(!is_usable(&endpoint, after));
         // Sent all the same, because every URL was ejected: it works again.
-        endpoint.answered(StatusCode::OK, after, || after);
-        assert!(endpoint.is_usable(after));
+        answered(&endpoint, StatusCode::OK, after, after);
+        assert!(is_usable(&endpoint, after));
     }
 
     #[test]
     fn a_gateway_error_counts_and_an_ordinary_error_does_not() {
         let endpoint = endpoint();
+        let now = Nanos(1);
         for _ in 0..9 {
-            endpoint.answered(StatusCode::INTERNAL_SERVER_ERROR, Nanos(1), || Nanos(1));
+            answered(&endpoint, StatusCode::INTERNAL_SERVER_ERROR, now, now);
         }
-        assert!(endpoint.is_usable(Nanos(1)));
+        assert!(is_usable(&endpoint, now));
         for _ in 0..3 {
-            endpoint.answered(StatusCode::SERVICE_UNAVAILABLE, Nanos(1), || Nanos(1));
+            answered(&endpoint, StatusCode::SERVICE_UNAVAILABLE, now, now);
         }
-        assert!(!endpoint.is_usable(Nanos(1)));
+        assert!(!is_usable(&endpoint, now));
+    }
+
+    #[test]
+    fn one_request_tries_a_url_that_was_ejected_and_the_rest_go_elsewhere() {
+        let endpoint = endpoint();
+        for _ in 0..3 {
+            failed(&endpoint, Nanos(1));
+        }
+        let later = Nanos(1).plus(Duration::from_secs(10));
+        let admitted = (0..5).filter(|_| endpoint.admits(later, || 0)).count();
+        assert_eq!(admitted, 1);
+        answered(&endpoint, StatusCode::OK, later, later);
+        assert!((0..5).all(|_| endpoint.admits(later, || 0)));
     }
 }

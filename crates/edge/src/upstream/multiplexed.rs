@@ -9,7 +9,6 @@ use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, Request, header};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use plimsoll_http_kit::hygiene::ResponseFacts;
 use plimsoll_telemetry::Counter;
 
 use super::endpoint::Endpoint;
@@ -55,10 +54,7 @@ pub(super) async fn attempt(
     let (now, answer) = (core.clock.now(), connection.try_send_request(request));
     match sending.wait(core, timer, now, pin!(answer)).await {
         Err(error) => Err(Some(error)),
-        Ok(Ok(response)) => {
-            let facts = ResponseFacts::of(response.headers());
-            Ok(Answer { response, facts, connection: None })
-        }
+        Ok(Ok(response)) => Ok(Answer::new(response, None)),
         Ok(Err(mut failed)) => {
             let slot = endpoint.multiplexed(core);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;

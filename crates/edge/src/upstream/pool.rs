@@ -203,7 +203,7 @@ impl Drop for Permit {
 }
 
 /// What becomes of a request that is sent.
-type Sent = Result<Response<Incoming>, TrySendError<Request<InboundBody>>>;
+pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<InboundBody>>>;
 
 /// A connection in use by one request.
 pub(crate) struct Pooled {

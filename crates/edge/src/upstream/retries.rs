@@ -3,7 +3,6 @@
 //! Nothing here sends. Clock and chance are arguments; the counts of a [`Budget`] are shared by all
 //! cores.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,14 +11,10 @@ use plimsoll_base::Nanos;
 use plimsoll_manifest as manifest;
 use plimsoll_snapshot::RetryRule;
 
+use super::ticks::{Counts, Ticks};
+
 /// A tick of a budget is 2^30 ns, about a second: a shift finds it.
 const TICK_BITS: u32 = 30;
-
-/// Ticks that a budget looks back.
-const TICKS: u64 = 10;
-
-/// Places for ticks; more than are looked back to, so that an old one is never read as a new one.
-const SLOTS: usize = 16;
 
 /// What may be sent again to a service, from `[service.retries]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,19 +117,14 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Duration {
 /// who waited at once.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    first: Vec<Ticks>,
+    first: Box<[Ticks]>,
     again: Mutex<Again>,
 }
-
-/// Requests of one core by tick: the tick's number above, the count below.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Ticks([AtomicU64; SLOTS]);
 
 #[derive(Debug, Default)]
 struct Again {
     waiting: u32,
-    sent: [(u64, u32); SLOTS],
+    sent: Counts,
 }
 
 /// A place in the budget while its request waits to be sent again.
@@ -156,26 +146,20 @@ pub struct BudgetStatus {
 
 impl Budget {
     pub(crate) fn new(cores: usize) -> Self {
-        Self {
-            first: (0..cores.max(1)).map(|_| Ticks::default()).collect(),
-            again: Mutex::new(Again::default()),
-        }
+        Self { first: Ticks::of_cores(cores), again: Mutex::new(Again::default()) }
     }
 
     /// A request is sent for the first time. Only the core itself writes here.
     pub(crate) fn note(&self, core: usize, now: Nanos) {
-        let Some(ticks) = self.first.get(core) else { return };
-        let tick = tick(now);
-        let slot = &ticks.0[slot(tick)];
-        let held = slot.load(Ordering::Relaxed);
-        let count = if held >> 32 == tick & TICK_MASK { held & COUNT_MASK } else { 0 };
-        slot.store((tick & TICK_MASK) << 32 | (count + 1).min(COUNT_MASK), Ordering::Relaxed);
+        if let Some(ticks) = self.first.get(core) {
+            ticks.note(tick(now));
+        }
     }
 
     /// A place for a request that is to be sent again; `None` when the budget is used up.
     pub(crate) fn place(budget: &Arc<Self>, share: Share, now: Nanos) -> Option<Place> {
         let mut again = budget.again();
-        let used = again.sent_of_late(now).saturating_add(again.waiting);
+        let used = again.sent.of_late(tick(now)).saturating_add(again.waiting);
         if used >= budget.allowed(share, now) {
             return None;
         }
@@ -185,13 +169,7 @@ impl Budget {
     }
 
     fn allowed(&self, share: Share, now: Nanos) -> u32 {
-        let tick = tick(now);
-        let slots = self.first.iter().flat_map(|ticks| &ticks.0);
-        let recent = slots.map(|slot| slot.load(Ordering::Relaxed)).filter(|held| {
-            let age = (tick & TICK_MASK).wrapping_sub(held >> 32) & TICK_MASK;
-            age < TICKS
-        });
-        let requests: u64 = recent.map(|held| held & COUNT_MASK).sum();
+        let requests: u64 = self.first.iter().map(|ticks| ticks.of_late(tick(now))).sum();
         let shared = requests.saturating_mul(u64::from(share.percent)) / 100;
         u32::try_from(shared).unwrap_or(u32::MAX).max(share.least)
     }
@@ -199,7 +177,7 @@ impl Budget {
     pub(crate) fn status(&self, share: Share, now: Nanos) -> BudgetStatus {
         let again = self.again();
         BudgetStatus {
-            sent_again: again.sent_of_late(now),
+            sent_again: again.sent.of_late(tick(now)),
             waiting: again.waiting,
             allowed: self.allowed(share, now),
         }
@@ -210,24 +188,10 @@ impl Budget {
     }
 }
 
-impl Again {
-    fn sent_of_late(&self, now: Nanos) -> u32 {
-        let tick = tick(now);
-        let recent = self.sent.iter().filter(|(at, _)| tick.saturating_sub(*at) < TICKS);
-        recent.fold(0, |sum, (_, count)| sum.saturating_add(*count))
-    }
-}
-
 impl Place {
     /// It is sent now. Without this, the place is free again.
     pub(crate) fn sent(self, now: Nanos) {
-        let tick = tick(now);
-        let mut again = self.budget.again();
-        let slot = &mut again.sent[slot(tick)];
-        if slot.0 != tick {
-            *slot = (tick, 0);
-        }
-        slot.1 = slot.1.saturating_add(1);
+        self.budget.again().sent.note(tick(now));
     }
 }
 
@@ -238,16 +202,8 @@ impl Drop for Place {
     }
 }
 
-const TICK_MASK: u64 = u32::MAX as u64;
-const COUNT_MASK: u64 = u32::MAX as u64;
-
-/// Ticks begin at one, so that an empty slot is of no tick that is looked back to at the start.
 fn tick(now: Nanos) -> u64 {
-    (now.0 >> TICK_BITS) + TICKS
-}
-
-fn slot(tick: u64) -> usize {
-    (tick % SLOTS as u64) as usize
+    now.0 >> TICK_BITS
 }
 
 #[cfg(test)]

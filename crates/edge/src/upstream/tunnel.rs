@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::Stream;
 use super::endpoint::Endpoint;
-use super::{Release, Timeouts, UNSENT_TRIES_MAX, UpstreamError};
+use super::{Outcome, Release, Timeouts, UNSENT_TRIES_MAX, UpstreamError};
 use crate::body::InboundBody;
 use crate::conn::ConnContext;
 use crate::core::{Core, Phase};
@@ -61,11 +61,11 @@ pub(crate) async fn tunnel(
     *reached = true;
     let begun = core.clock.now();
     let answered = upgrade(context, upgrading.timeouts, io, request, client).await;
-    let ejected = match &answered {
-        Ok(response) => endpoint.answered(response.status(), begun, || core.clock.now()),
-        Err(_) => endpoint.failed(core.clock.now()),
+    let outcome = match &answered {
+        Ok(response) => Outcome::of_status(response.status()),
+        Err(_) => Outcome::Failed,
     };
-    if ejected {
+    if endpoint.ended(core.index, outcome, begun, || core.clock.now()) {
         core.shard.count(Counter::UpstreamEjected { service: upgrading.service });
     }
     answered
@@ -79,7 +79,8 @@ impl Upgrading<'_> {
         let (mut tries, mut failed) = (0, None);
         loop {
             tries += 1;
-            let endpoint = self.release.pick(core.clock.now(), failed);
+            let begun = core.clock.now();
+            let endpoint = self.release.pick(core, begun, failed);
             let connecting = endpoint.target().connect();
             let error = match tokio::time::timeout(self.timeouts.connect, connecting).await {
                 Ok(Ok(io)) => {
@@ -90,7 +91,7 @@ impl Upgrading<'_> {
                 Err(_elapsed) => UpstreamError::ConnectTimeout,
             };
             failed = Some(endpoint);
-            if endpoint.failed(core.clock.now()) {
+            if endpoint.ended(core.index, Outcome::Failed, begun, || core.clock.now()) {
                 core.shard.count(Counter::UpstreamEjected { service });
             }
             if self.release.endpoints.len() < 2 || tries >= UNSENT_TRIES_MAX {

@@ -140,6 +140,31 @@ fn timeouts(cx: &mut Context<'_>, key: &str, service: &Service) {
         );
         cx.refuse(&at, message, "at least `duration`");
     }
+    if let Some(breaker) = &service.breaker
+        && breaker.open > breaker.open_max
+    {
+        let message = format!(
+            "the longest time open of {} is shorter than the first of {}",
+            breaker.open_max, breaker.open
+        );
+        cx.refuse(&format!("{key}.breaker.open_max"), message, "at least `open`");
+    }
+    if let Some(health) = &service.health {
+        let at = format!("{key}.health");
+        let is_path = health.path.starts_with('/')
+            && health.path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        if !is_path && !cx.lost(&at, "path") {
+            let message = format!("`{}` is no path", health.path);
+            cx.refuse(&format!("{at}.path"), message, "a path such as \"/healthz\"");
+        }
+        if health.timeout > health.every {
+            let message = format!(
+                "a check may take {}, longer than the {} between two",
+                health.timeout, health.every
+            );
+            cx.refuse(&format!("{at}.timeout"), message, "at most `every`");
+        }
+    }
     let retries = &service.retries;
     let at = format!("{key}.retries.backoff_max");
     if retries.backoff > retries.backoff_max {

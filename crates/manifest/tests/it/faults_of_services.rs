@@ -41,6 +41,12 @@ fn bounds_that_contradict_each_other_are_refused_only_when_both_are_meant() {
     sound(&format!("{SHOP}[service.timeouts]\ntotal = \"5s\""));
     let text = format!("{SHOP}[service.ejection]\nduration = \"10m\"");
     expect(&text, &[(5, "service[0].ejection.duration_max", "shorter than the first of 10m")]);
+    let text = format!("{SHOP}[service.breaker]\nopen = \"2m\"");
+    expect(&text, &[(5, "service[0].breaker.open_max", "shorter than the first of 2m")]);
+    let text = format!("{SHOP}[service.health]\npath = \"healthz\"");
+    expect(&text, &[(6, "service[0].health.path", "`healthz` is no path")]);
+    let text = format!("{SHOP}[service.health]\nevery = \"1s\"");
+    expect(&text, &[(5, "service[0].health.timeout", "longer than the 1s between two")]);
     let text = format!("{SHOP}[service.retries]\nbackoff = \"2s\"");
     expect(&text, &[(5, "service[0].retries.backoff_max", "shorter than the first of 2s")]);
     let text = format!("{SHOP}[service.retries]\nstatuses = [503, 200]");

@@ -8,8 +8,9 @@ use plimsoll_console::{
     Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow,
     Source, UpstreamRow,
 };
-use plimsoll_edge::Config;
 use plimsoll_edge::limit::sharing::Sharing;
+use plimsoll_edge::router::Operation;
+use plimsoll_edge::{BreakerState, Config};
 use plimsoll_ledger::SealerState;
 use plimsoll_manifest::{Limit, LimitUnits, Manifest};
 use plimsoll_snapshot::Security;
@@ -100,6 +101,10 @@ impl Source for Node {
                     .endpoint
                     .ejected_for
                     .map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+                state: match upstream.endpoint.down {
+                    true => "down".to_owned(),
+                    false => upstream.endpoint.state.word().to_owned(),
+                },
                 consecutive_failures: upstream.endpoint.consecutive_failures,
                 failures_total: upstream.endpoint.failures_total,
                 connections: upstream.endpoint.connections as u64,
@@ -156,6 +161,8 @@ impl Source for Node {
                 next: "Give all nodes the same PLIMSOLL_KEK_FILE.".to_owned(),
             });
         }
+        let open = config.breakers(self.clock.now());
+        notices.extend(open.take(BREAKERS_NOTICED_MAX).map(|(o, state)| set_aside(o, state)));
         notices.extend(self.restart_notice());
         notices.extend(weaknesses(&config));
         notices
@@ -213,6 +220,15 @@ impl Source for Node {
                     .to_owned(),
             });
         }
+        if config.guarded() > 0 {
+            rows.push(LoadRow {
+                name: "Operations set aside".to_owned(),
+                unit: "operations".to_owned(),
+                value: config.breakers(self.clock.now()).count() as u64,
+                max: config.guarded() as u64,
+                at_bound: "nothing is sent on: look at the services' logs".to_owned(),
+            });
+        }
         for (service, budget) in config.retry_budgets(self.clock.now()) {
             rows.push(LoadRow {
                 name: format!("Requests sent again to {service}"),
@@ -225,6 +241,26 @@ impl Source for Node {
             });
         }
         rows
+    }
+}
+
+/// Breakers that are not closed, each with a notice of its own; the load says how many there are.
+const BREAKERS_NOTICED_MAX: usize = 8;
+
+fn set_aside(operation: &Operation, state: BreakerState) -> Notice {
+    let why = match state {
+        BreakerState::Open { left } => format!(
+            "It failed too often: it is not sent on for {} s more. Requests get its fallback, or 503.",
+            left.as_secs() + 1
+        ),
+        BreakerState::Probing => "It failed too often. The next request tries it.".to_owned(),
+        _ => "It works again: a growing share of its requests is sent on.".to_owned(),
+    };
+    Notice {
+        level: NoticeLevel::Warning,
+        title: format!("{} is set aside", operation.id),
+        why,
+        next: format!("Look at the log of {}.", operation.service_name),
     }
 }
 

@@ -69,6 +69,22 @@ pub(super) fn limits(observer: &Observer) -> Seen {
         .first("first_unlimited", &tried.unlimited)
 }
 
+/// A breaker like those of each service, shown nothing but failures.
+pub(super) fn breakers(observer: &Observer) -> Seen {
+    let edge = &observer.node.edge;
+    let tried = edge.try_breakers(&edge.config());
+    let says = match (tried.services, tried.unbroken.len()) {
+        (services, 0) => format!("{}, each stops being asked", many(services, "service")),
+        (services, unbroken) => {
+            format!("{}, {unbroken} without a breaker that opens", many(services, "service"))
+        }
+    };
+    Seen::saying(says)
+        .count("services", tried.services)
+        .count("unbroken", tried.unbroken.len())
+        .first("first_unbroken", &tried.unbroken)
+}
+
 /// Requests over the listener that the edge has to refuse, and whether it says so as RFC 9457 has
 /// it.
 pub(super) async fn problems(observer: &Observer) -> Seen {

@@ -16,6 +16,7 @@ const fn measured(room: &'static str, kind: &'static str) -> EvidenceKind {
 
 pub(super) const AUTHENTICATION: EvidenceKind = measured("edge", "edge.authentication");
 pub(super) const LIMITS: EvidenceKind = measured("edge", "edge.limits");
+pub(super) const BREAKERS: EvidenceKind = measured("edge", "edge.breakers");
 pub(super) const PROBLEMS: EvidenceKind = measured("edge", "edge.problems");
 pub(super) const DRAIN: EvidenceKind = measured("edge", "edge.drain");
 pub(super) const SERVICE_LEVELS: EvidenceKind = measured("edge", "edge.service-levels");
@@ -37,6 +38,7 @@ pub(super) const OBJECTIVES: EvidenceKind =
 const MEASURED: [EvidenceKind; 14] = [
     AUTHENTICATION,
     LIMITS,
+    BREAKERS,
     PROBLEMS,
     DRAIN,
     SERVICE_LEVELS,

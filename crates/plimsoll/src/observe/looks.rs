@@ -11,6 +11,7 @@ use super::{Observer, contracts, edge, kinds, manifest, memory, telemetry};
 pub(super) enum Look {
     Authentication,
     Limits,
+    Breakers,
     Problems,
     Drain,
     ServiceLevels,
@@ -29,6 +30,7 @@ impl Look {
     pub(super) const ALL: [Self; 14] = [
         Self::Authentication,
         Self::Limits,
+        Self::Breakers,
         Self::Problems,
         Self::Drain,
         Self::ServiceLevels,
@@ -48,6 +50,7 @@ impl Look {
         match self {
             Self::Authentication => kinds::AUTHENTICATION,
             Self::Limits => kinds::LIMITS,
+            Self::Breakers => kinds::BREAKERS,
             Self::Problems => kinds::PROBLEMS,
             Self::Drain => kinds::DRAIN,
             Self::ServiceLevels => kinds::SERVICE_LEVELS,
@@ -72,6 +75,7 @@ impl Look {
         match self {
             Self::Authentication => Ok(Some(edge::authentication(observer).await)),
             Self::Limits => Ok(Some(edge::limits(observer))),
+            Self::Breakers => Ok(Some(edge::breakers(observer))),
             Self::Problems => Ok(Some(edge::problems(observer).await)),
             Self::Drain => memory::drain(rooms).await.map(Some),
             Self::ServiceLevels => Ok(Some(edge::service_levels(observer))),

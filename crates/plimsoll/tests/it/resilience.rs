@@ -1,5 +1,8 @@
 //! Services that fail: what is sent again and what never is, and the table of it in the docs.
 
+mod breakers;
+mod health;
+mod hedging;
 mod matrix;
 
 use std::time::Duration;

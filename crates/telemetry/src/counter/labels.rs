@@ -48,6 +48,16 @@ labels! {
 }
 
 labels! {
+    /// How a health check ended.
+    HealthCheck {
+        /// The answer was 2xx.
+        Passed => "passed",
+        /// It was another, or there was none in time.
+        Failed => "failed",
+    }
+}
+
+labels! {
     /// When a call was refused that could leave no entry.
     AuditRefusal {
         /// Before anything was sent to the service.

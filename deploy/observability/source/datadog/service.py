@@ -104,6 +104,16 @@ def upstreams():
         one("Ejections", "Times a URL was taken out of the rotation. If there are any, look at "
             "that backend's own log.",
             total("plimsoll.upstream_ejections.count", SERVICE, by), bars=True),
+        one("Health checks", "If some fail, that address takes no requests while another can: look "
+            "at its log.",
+            per_second("plimsoll.health_checks.count", SERVICE, f"{by},outcome"), width=4),
+        one("Operations set aside", "Operations whose breaker is not closed. If there are any, the "
+            "console names them: look at the backend's log.",
+            gauge("plimsoll.breakers_open", NODE, "host"), width=4),
+        one("Breakers opened", "Times an operation failed too often. Look at the backend's log.",
+            total("plimsoll.breakers_opened.count", SERVICE, by), bars=True, width=4),
+        one("Not sent on", "Requests answered 503 or by a fallback because a breaker was open.",
+            per_second("plimsoll.breaker_refused.count", SERVICE, by), width=4),
         one("Pool", "Connections to backends that are open. If it stands at its bound "
             "(service.pool.connections_max), answers are slow or the bound is too small.",
             gauge("plimsoll.upstream_connections_open", NODE, "host"), width=4),
@@ -113,6 +123,8 @@ def upstreams():
         one("Sent again", "Requests sent again: their kept connection was dead, or the backend "
             "failed and they may be repeated.",
             per_second("plimsoll.upstream_retries.count", SERVICE, by), width=4),
+        one("Hedged", "Slow reads asked for a second time. If there are many, some address is slow.",
+            per_second("plimsoll.upstream_hedged.count", SERVICE, by), width=4),
         one("Retry budget used up", "Requests not sent again because too many were. If there are "
             "any, the backend fails more than retries can hide: mend it.",
             total("plimsoll.retry_budget_exhausted.count", SERVICE, by), bars=True, width=4),

@@ -133,6 +133,20 @@ def upstreams():
               "backend refused or broke off several requests in a row: look at its own log.",
               [query("sum by (service) (increase(plimsoll_upstream_ejections_total"
                      f"{{{SERVICE}}}[10m]))", of)], POINTS, ANY),
+        lines("Health checks",
+              "Checks of the backends' addresses a second, by outcome. If some fail, that address "
+              "takes no requests while another can: look at its log.",
+              [query(rate("plimsoll_health_checks_total", SERVICE, "service, outcome"),
+                     "{{service}} {{outcome}}")], PER_SECOND),
+        lines("Operations set aside",
+              "Operations whose breaker is not closed, and the requests a second that were not "
+              "sent on because of it. If there are any, the console names them: look at the "
+              "backend's log.",
+              [query(f"sum by (instance) (plimsoll_breakers_open{{{NODE}}})", "{{instance}}"),
+               query(rate("plimsoll_breaker_refused_total", SERVICE, "service"),
+                     f"{of} not sent on"),
+               query("sum by (service) (increase(plimsoll_breakers_opened_total"
+                     f"{{{SERVICE}}}[10m]))", f"{of} opened")], POINTS),
         lines("Pool",
               "Connections to backends that are open. If it stands at its bound "
               "(service.pool.connections_max, for each URL and core), answers are slow or the "
@@ -149,6 +163,8 @@ def upstreams():
               "failed and they may be repeated. If some were not because the retry budget was "
               "used up, the backend fails more than that can hide: mend it.",
               [query(rate("plimsoll_upstream_retries_total", SERVICE, "service"), of),
+               query(rate("plimsoll_upstream_hedged_total", SERVICE, "service"),
+                     f"{of} hedged"),
                query(rate("plimsoll_retry_budget_exhausted_total", SERVICE, "service"),
                      f"{of} not: budget used up")],
               PER_SECOND, width=8),

@@ -1,6 +1,7 @@
 use http::HeaderValue;
 use proptest::prelude::*;
 
+use super::super::ticks::TICKS;
 use super::*;
 
 fn policy() -> RetryPolicy {

@@ -72,6 +72,22 @@ fn every_limit_is_overdrawn_and_no_caller_has_less_for_it() {
 }
 
 #[test]
+fn a_breaker_like_each_services_own_is_shown_nothing_but_failures() {
+    let place = Place::new();
+    let mut edge = place.start(&place.shop(""));
+    let facts = place.seen("edge.breakers", |facts| facts["unbroken"] == 1);
+    assert_eq!((&facts["services"], &facts["first_unbroken"]), (&1.into(), &"shop".into()));
+    let guarded = place.open("contract = \"openapi.json\"\n[service.breaker]", "");
+    edge.write_manifest(&guarded).unwrap();
+    edge.reload().unwrap();
+    let facts = place.seen("edge.breakers", |facts| facts["unbroken"] == 0);
+    assert_eq!(facts["says"], "1 service, each stops being asked");
+    stop(&mut edge);
+    let _edge = place.broken(&guarded, "edge.breaker");
+    place.seen("edge.breakers", |facts| facts["unbroken"] == 1);
+}
+
+#[test]
 fn what_the_edge_refuses_is_looked_at_over_its_listener() {
     let place = Place::new();
     let mut edge = place.start(&place.shop(""));

@@ -16,6 +16,11 @@ fn scene(origin: &RpcOrigin, service: &str) -> Scene {
     Scene::start(|_| manifest.replacen("cores = 2", "cores = 1", 1))
 }
 
+fn one_node(origin: &RpcOrigin, service: &str) -> Scene {
+    let manifest = open_manifest(&origin.url(), "", service, PASSTHROUGH);
+    Scene::start_on_one_node(|_| manifest.replacen("cores = 2", "cores = 1", 1))
+}
+
 fn call(method: &str) -> Request<()> {
     Request::post(format!("http://shop.example/echo.Echo/{method}"))
         .header("content-type", "application/grpc+proto")
@@ -68,6 +73,25 @@ async fn an_error_without_a_body_is_an_answer_with_its_status_in_the_head() {
     let answer = client.request(call("Unknown"), Some(message(b"?"))).await.unwrap();
     assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
     assert_eq!(answer.headers["grpc-status"], "12");
+}
+
+#[tokio::test]
+async fn the_breaker_counts_how_calls_end_wherever_they_say_it() {
+    for method in ["Unavailable", "Closed"] {
+        let origin = RpcOrigin::start();
+        let ejection = "[service.ejection]\nconsecutive_failures = 3\nduration = \"1m\"\n";
+        let scene = one_node(&origin, ejection);
+        let ejections =
+            || scene.edge.metric("plimsoll_upstream_ejections_total{service=\"app\"}").unwrap();
+        let mut client = Client::connect(scene.edge.addr()).await;
+        for calls in ["Unary", method, method, "Unary", method, method] {
+            let answer = client.request(call(calls), Some(message(b"?"))).await.unwrap();
+            assert_eq!(answer.status, 200);
+        }
+        assert_eq!(ejections().unwrap_or(0.0), 0.0, "never three in a row");
+        client.request(call(method), Some(message(b"?"))).await.unwrap();
+        assert_eq!(ejections(), Some(1.0), "{method}");
+    }
 }
 
 /// Each message is sent only once the one before came back: nothing on the way may wait for more.

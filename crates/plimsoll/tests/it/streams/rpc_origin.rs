@@ -134,16 +134,27 @@ async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, s
         "/echo.Echo/Unary" => unary(body, &mut respond).await,
         "/echo.Echo/Chat" => chat(body, &mut respond).await,
         "/echo.Echo/Pour" => pour(&mut respond).await,
+        "/echo.Echo/Unavailable" => unavailable(&mut respond).await,
         "/echo.Echo/Wait" => wait(&mut respond, &seen).await,
-        _ => {
-            let mut head = head();
-            head.headers_mut().extend(trailers("12"));
-            respond.send_response(head, true).map(drop)
-        }
+        "/echo.Echo/Closed" => trailers_only(&mut respond, "14"),
+        _ => trailers_only(&mut respond, "12"),
     };
     if let Err(reason) = answered.map_err(|error| error.reason().unwrap_or(Reason::NO_ERROR)) {
         seen.reset(reason);
     }
+}
+
+fn trailers_only(respond: &mut SendResponse<Bytes>, status: &'static str) -> Result<(), h2::Error> {
+    let mut head = head();
+    head.headers_mut().extend(trailers(status));
+    respond.send_response(head, true).map(drop)
+}
+
+/// A message, and then that it did not work out.
+async fn unavailable(respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
+    let mut stream = respond.send_response(head(), false)?;
+    send_all(&mut stream, Bytes::from_static(b"half")).await?;
+    stream.send_trailers(trailers("14"))
 }
 
 /// One message in, the same out, and the trailers.

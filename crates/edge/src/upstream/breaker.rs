@@ -182,10 +182,12 @@ impl Breaker {
     /// What was begun then succeeded.
     pub(crate) fn good(&mut self, trip: &Trip, begun: Nanos, now: Nanos) {
         match &mut self.state {
-            State::Closed { since, in_row, .. } => {
+            State::Closed { since, in_row, slow, .. } => {
                 if begun >= *since {
                     *in_row = 0;
                 }
+                // Where there is only one to ask, nobody asks whether it admits.
+                slow.take_if(|began| now.since(*began) >= trip.slow_start);
             }
             // What was under way when it opened says how it was, not how it is.
             State::Open { since, .. } | State::Probing { since, .. } => {

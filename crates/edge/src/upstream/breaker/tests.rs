@@ -85,6 +85,16 @@ fn after_a_success_a_growing_share_passes() {
 }
 
 #[test]
+fn a_slow_start_ends_even_where_nobody_asks() {
+    let mut breaker = open(at(0));
+    breaker.good(&TRIP, at(6_000), at(6_000));
+    breaker.good(&TRIP, at(25_999), at(25_999));
+    assert!(!breaker.is_calm());
+    breaker.good(&TRIP, at(26_000), at(26_000));
+    assert!(breaker.is_calm());
+}
+
+#[test]
 fn the_share_of_successes_counts_only_among_enough_requests() {
     let trip = Trip { consecutive: 0, ..TRIP };
     let mut breaker = Breaker::default();

@@ -26,7 +26,7 @@ fn an_address_whose_checks_fail_is_passed_over_and_comes_back() {
     let (first, second) = (Origin::start().unwrap(), Origin::start().unwrap());
     let manifest = format!(
         "[edge]\ncores = 2\n[[service]]\nname = \"app\"\nurls = [\"{}\", \"{}\"]\n\
-         [service.health]\npath = \"/healthz?deep=1\"\nevery = \"100ms\"\ntimeout = \"100ms\"\n\
+         [service.health]\npath = \"/healthz?deep=1\"\nevery = \"250ms\"\ntimeout = \"250ms\"\n\
          healthy_after = 2\nunhealthy_after = 3\n",
         first.url(),
         second.url()

@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod evidence;
+mod keys;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use evidence::{Evidence, EvidenceAdd, EvidenceList};
+pub(crate) use keys::{Keys, KeysAt};
 
 /// Shown below `--help`.
 const AFTER_HELP: &str = "\
@@ -63,6 +65,9 @@ pub(crate) enum Command {
     /// Reports of other tools, as evidence that readiness is judged by
     #[command(subcommand)]
     Evidence(Evidence),
+    /// The keys that seal what only Plimsoll may read
+    #[command(subcommand)]
+    Keys(Keys),
     /// Databases for your own programs, on the private server
     #[command(subcommand)]
     Database(Database),

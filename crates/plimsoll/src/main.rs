@@ -35,6 +35,7 @@ fn main() -> std::process::ExitCode {
         Command::Revoke(arguments) => commands::revoke::run(&arguments),
         Command::Plan(command) => commands::plan::run(&command),
         Command::Ledger(command) => commands::ledger::run(&command),
+        Command::Keys(command) => commands::keys::run(&command),
         Command::Evidence(command) => commands::evidence::run(&command),
         Command::Database(command) => commands::database::run(&command),
         Command::Backup(arguments) => commands::backup::backup(&arguments),

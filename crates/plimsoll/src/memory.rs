@@ -22,7 +22,7 @@ use plimsoll_ledger::{
 };
 use plimsoll_manifest::env::{self, Secret};
 use plimsoll_plan::PlanFacts;
-use plimsoll_protection::{Keyring, KeyringOptions, PublicKey};
+use plimsoll_protection::{Keyring, KeyringOptions, OutsideKeks, PublicKey};
 use plimsoll_snapshot::{Contact, Dynamic, Followed, NodeReport, Saved};
 use plimsoll_store::{Store, StoreState};
 use plimsoll_telemetry::{Gauge, Metrics};
@@ -422,13 +422,24 @@ impl Shared {
 
 /// The keys of a data directory, or those that the environment names; made where they are missing.
 pub(crate) fn keyring(data_dir: &Path) -> Result<Keyring, Failure> {
-    let keyring = Keyring::open(&KeyringOptions {
+    let keyring = Keyring::open_with(&keyring_options(data_dir)?, &keks_of_environment()?);
+    keyring.map_err(Failure::failed)
+}
+
+/// Where the keys are.
+pub(crate) fn keyring_options(data_dir: &Path) -> Result<KeyringOptions, Failure> {
+    Ok(KeyringOptions {
         directory: data_dir.join("keys"),
         signing_key_file: variable("PLIMSOLL_LEDGER_KEY_FILE")?,
         kek_file: variable("PLIMSOLL_KEK_FILE")?,
         outside_database: env::secret("DATABASE_URL").map_err(Failure::failed)?.is_some(),
-    });
-    keyring.map_err(Failure::failed)
+    })
+}
+
+/// The key-encrypting keys that the environment holds itself.
+pub(crate) fn keks_of_environment() -> Result<OutsideKeks, Failure> {
+    let text = env::var("PLIMSOLL_KEK").map_err(Failure::failed)?.map(Zeroizing::new);
+    OutsideKeks::parse(text.as_deref().map_or("", String::as_str)).map_err(Failure::failed)
 }
 
 /// Where the ledger's checkpoints lie, outside the database.

@@ -68,6 +68,43 @@ pub enum KeyringError {
         /// Which.
         path: PathBuf,
     },
+    /// The key-encrypting key that wraps a data key is not there.
+    #[error(
+        "{} holds a data key that key-encrypting key {kek} wraps, which is not there: put it \
+         behind the others in PLIMSOLL_KEK, run `plimsoll keys rotate`, and take it away then",
+        path.display()
+    )]
+    NoKek {
+        /// The file of keys.
+        path: PathBuf,
+        /// The id of the key.
+        kek: String,
+    },
+    /// A data key does not open: it was changed.
+    #[error(
+        "{} holds a data key that was changed: put the file back from a backup",
+        path.display()
+    )]
+    BrokenDataKey {
+        /// The file of keys.
+        path: PathBuf,
+    },
+    /// The environment's keys cannot be read.
+    #[error(
+        "PLIMSOLL_KEK must hold keys of 64 hexadecimal digits, the newest first, with commas \
+         between them, {} at most: `openssl rand -hex 32` makes one",
+        crate::KEYS_MAX
+    )]
+    NotKeks,
+    /// The newest key of the environment wraps everything already.
+    #[error(
+        "key-encrypting key {kek} of PLIMSOLL_KEK wraps every data key already: put a new one \
+         before it (`openssl rand -hex 32` makes one) and run this again"
+    )]
+    NothingToRotate {
+        /// The id of the key.
+        kek: String,
+    },
     /// A file named by an option is not there. It is not made: a typing error would make a new key.
     #[error("{option} names {}, which is not there: {make}", path.display())]
     Named {

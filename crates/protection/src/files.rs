@@ -77,6 +77,25 @@ pub(crate) fn named(
     read(path)
 }
 
+/// Puts other content in a key file's place, in one step: whoever reads it meanwhile reads the old
+/// one or the new one. A link is followed, and who may read it stays as it was.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), KeyringError> {
+    let path = &fs::canonicalize(path).map_err(at(path))?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    clear(directory, &name)?;
+    let tail = hex(&random::<8>().map_err(|_| KeyringError::Crypto)?);
+    let draft = directory.join(format!("{DRAFT}{name}-{tail}"));
+    let permissions = fs::metadata(path).map_err(at(path))?.permissions();
+    let replaced = write(&draft, content).and_then(|()| {
+        fs::set_permissions(&draft, permissions)?;
+        failpoint::hit("protection.replacement_written")?;
+        fs::rename(&draft, path)
+    });
+    replaced.map_err(at(path))?;
+    File::open(directory).and_then(|d| d.sync_all()).map_err(at(directory))
+}
+
 fn there(path: &Path) -> Result<bool, KeyringError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -16,15 +16,17 @@ use zeroize::Zeroizing;
 use crate::error::{KeyringError, SealError};
 use crate::files;
 use crate::hash::{ActorHash, random};
-use crate::seal::{KEY_ID_BYTES, Purpose};
-use crate::sign::{self, PublicKey, Signature, from_hex, hex};
+use crate::key_file::{Kek, Key, KeyFile, Wrapped, data_key_id, make_key};
+use crate::rotate::{OutsideKeks, opened};
+use crate::seal::{KEY_ID_BYTES, Purpose, sealed_with};
+use crate::sign::{self, PublicKey, Signature, hex};
 
 /// The signing key's file in the directory of keys.
 pub const SIGNING_KEY_FILE: &str = "signing.pem";
 /// The key-encrypting key's file in the directory of keys.
 pub const KEK_FILE: &str = "kek";
 
-const SALT: &[u8] = b"plimsoll.hkdf.v1";
+pub(crate) const SALT: &[u8] = b"plimsoll.hkdf.v1";
 const MAKE_SIGNING_KEY: &str =
     "`openssl genpkey -algorithm ed25519 -out FILE && chmod 600 FILE` makes one";
 const MAKE_KEK: &str = "`openssl rand -hex 32 > FILE && chmod 600 FILE` makes one";
@@ -36,7 +38,8 @@ pub struct KeyringOptions {
     pub directory: PathBuf,
     /// PLIMSOLL_LEDGER_KEY_FILE: an Ed25519 key in PKCS#8 PEM instead of our own.
     pub signing_key_file: Option<PathBuf>,
-    /// PLIMSOLL_KEK_FILE: 64 hexadecimal digits instead of our own key-encrypting key.
+    /// PLIMSOLL_KEK_FILE: 64 hexadecimal digits, or what `plimsoll keys rotate` made of them,
+    /// instead of our own file.
     pub kek_file: Option<PathBuf>,
     /// The database is not our private cluster: a key-encrypting key of our own making is refused.
     pub outside_database: bool,
@@ -46,16 +49,30 @@ pub struct KeyringOptions {
 pub struct Keyring {
     pair: Ed25519KeyPair,
     public: PublicKey,
-    kek: Prk,
-    kek_id: [u8; KEY_ID_BYTES],
+    /// The data key from which all others are derived.
+    data: DataKey,
+    /// Those that only open what they sealed once.
+    former: Vec<DataKey>,
     actors: hmac::Key,
+}
+
+struct DataKey {
+    prk: Prk,
+    id: [u8; KEY_ID_BYTES],
+}
+
+impl DataKey {
+    fn new(key: &[u8; 32]) -> Result<Self, KeyringError> {
+        let prk = Salt::new(HKDF_SHA256, SALT).extract(key);
+        Ok(Self { prk, id: data_key_id(key)? })
+    }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyring")
             .field("signing_key", &self.public.id())
-            .field("kek", &hex(&self.kek_id))
+            .field("kek", &hex(&self.data.id))
             .finish_non_exhaustive()
     }
 }
@@ -66,6 +83,17 @@ impl Keyring {
     /// # Errors
     /// See [`KeyringError`]: each says what to do.
     pub fn open(options: &KeyringOptions) -> Result<Self, KeyringError> {
+        Self::open_with(options, &OutsideKeks::default())
+    }
+
+    /// The same with key-encrypting keys that the environment holds.
+    ///
+    /// # Errors
+    /// See [`KeyringError`].
+    pub fn open_with(
+        options: &KeyringOptions,
+        outside: &OutsideKeks,
+    ) -> Result<Self, KeyringError> {
         if options.outside_database && options.kek_file.is_none() {
             return Err(KeyringError::SelfMadeKek);
         }
@@ -73,19 +101,20 @@ impl Keyring {
             files::directory(&options.directory)?;
         }
         let pair = signing_key(options)?;
-        let kek = kek(options)?;
-        Self::from_keys(pair, &kek)
+        let (file, path) = key_file(options, outside)?;
+        Self::from_keys(pair, &opened(&file, outside, &path)?)
     }
 
-    fn from_keys(pair: Ed25519KeyPair, kek: &[u8; 32]) -> Result<Self, KeyringError> {
+    fn from_keys(pair: Ed25519KeyPair, keys: &[Key]) -> Result<Self, KeyringError> {
         let public = PublicKey::of(&pair).ok_or(KeyringError::Crypto)?;
-        let kek = Salt::new(HKDF_SHA256, SALT).extract(kek);
-        let mut kek_id = [0; KEY_ID_BYTES];
-        derive(&kek, &[b"plimsoll.kek-id.v1"], &mut kek_id)?;
+        let (first, former) = keys.split_first().ok_or(KeyringError::Crypto)?;
+        let data = DataKey::new(first)?;
+        let former =
+            former.iter().map(|key| DataKey::new(key)).collect::<Result<Vec<_>, KeyringError>>()?;
         let mut actors = Zeroizing::new([0; 32]);
-        derive(&kek, &[b"plimsoll.actor.v1"], actors.as_mut())?;
+        derive(&data.prk, &[b"plimsoll.actor.v1"], actors.as_mut())?;
         let actors = hmac::Key::new(hmac::HMAC_SHA256, actors.as_ref());
-        Ok(Self { pair, public, kek, kek_id, actors })
+        Ok(Self { pair, public, data, former, actors })
     }
 
     /// The public half of the signing key.
@@ -94,11 +123,11 @@ impl Keyring {
         &self.public
     }
 
-    /// The id of the key-encrypting key, in hex: equal on all nodes that share it. Says nothing of
-    /// the key.
+    /// The id of the data key, in hex: equal on all nodes that share it, and the same after a
+    /// rotation. Says nothing of the key.
     #[must_use]
     pub fn kek_id(&self) -> String {
-        hex(&self.kek_id)
+        hex(&self.data.id)
     }
 
     /// Signs `message` for `domain`, which names the use and its version.
@@ -122,7 +151,7 @@ impl Keyring {
     /// [`KeyringError::Crypto`].
     pub fn caller_key(&self) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
         let mut key = Zeroizing::new([0; 32]);
-        derive(&self.kek, &[b"plimsoll.caller.v1"], key.as_mut())?;
+        derive(&self.data.prk, &[b"plimsoll.caller.v1"], key.as_mut())?;
         Ok(key)
     }
 
@@ -134,7 +163,7 @@ impl Keyring {
     /// [`KeyringError::Crypto`].
     pub fn mark(&self, purpose: &'static str, message: &[u8]) -> Result<[u8; 32], KeyringError> {
         let mut key = Zeroizing::new([0; 32]);
-        derive(&self.kek, &[b"plimsoll.mark.v1", purpose.as_bytes()], key.as_mut())?;
+        derive(&self.data.prk, &[b"plimsoll.mark.v1", purpose.as_bytes()], key.as_mut())?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
         let mut mark = [0; 32];
         mark.copy_from_slice(hmac::sign(&key, message).as_ref());
@@ -152,7 +181,7 @@ impl Keyring {
         plain: &[u8],
     ) -> Result<Vec<u8>, SealError> {
         let nonce = random().map_err(|_| SealError::Crypto)?;
-        self.with_purpose(purpose, |key| key.seal(nonce, aad, plain))
+        self.with_purpose(&self.data, purpose, |key| key.seal(nonce, aad, plain))
     }
 
     /// Decrypts what [`Keyring::seal`] made for the same purpose and place.
@@ -165,18 +194,20 @@ impl Keyring {
         aad: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        self.with_purpose(purpose, |key| key.open(aad, sealed))
+        let by = self.former.iter().find(|key| sealed_with(sealed, &key.id));
+        self.with_purpose(by.unwrap_or(&self.data), purpose, |key| key.open(aad, sealed))
     }
 
     fn with_purpose<T>(
         &self,
+        by: &DataKey,
         name: &'static str,
         act: impl FnOnce(&Purpose<'_>) -> Result<T, SealError>,
     ) -> Result<T, SealError> {
         let mut key = Zeroizing::new([0; 32]);
-        derive(&self.kek, &[b"plimsoll.seal.v1", name.as_bytes()], key.as_mut())
+        derive(&by.prk, &[b"plimsoll.seal.v1", name.as_bytes()], key.as_mut())
             .map_err(|_| SealError::Crypto)?;
-        act(&Purpose { name, key_id: self.kek_id, key: &key })
+        act(&Purpose { name, key_id: by.id, key: &key })
     }
 }
 
@@ -201,19 +232,29 @@ fn make_signing_key() -> Result<Zeroizing<Vec<u8>>, KeyringError> {
     Ok(Zeroizing::new([begin.as_bytes(), body.as_bytes(), end.as_bytes()].concat()))
 }
 
-fn kek(options: &KeyringOptions) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+/// The file of keys, made where it is ours and missing.
+pub(crate) fn key_file(
+    options: &KeyringOptions,
+    outside: &OutsideKeks,
+) -> Result<(KeyFile, PathBuf), KeyringError> {
     let own = options.directory.join(KEK_FILE);
     let (text, path) = match &options.kek_file {
         Some(path) => (files::named(path, "PLIMSOLL_KEK_FILE", MAKE_KEK)?, path.clone()),
-        None => (files::own(&options.directory, KEK_FILE, make_kek)?, own),
+        None => (files::own(&options.directory, KEK_FILE, || make_key_file(outside))?, own),
     };
-    let digits = std::str::from_utf8(&text).ok().and_then(|text| from_hex::<32>(text.trim()));
-    digits.map(Zeroizing::new).ok_or(KeyringError::NotAKek { path })
+    let file =
+        KeyFile::parse(&text)?.ok_or_else(|| KeyringError::NotAKek { path: path.clone() })?;
+    Ok((file, path))
 }
 
-fn make_kek() -> Result<Zeroizing<Vec<u8>>, KeyringError> {
-    let key = Zeroizing::new(random::<32>().map_err(|_| KeyringError::Crypto)?);
-    Ok(Zeroizing::new(format!("{}\n", *Zeroizing::new(hex(key.as_ref()))).into_bytes()))
+fn make_key_file(outside: &OutsideKeks) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+    let data = make_key()?;
+    if let Some(kek) = outside.newest() {
+        return Ok(KeyFile::write(&[], &[Wrapped::wrap(kek, &data)?]));
+    }
+    let kek = Kek::make()?;
+    let wrapped = Wrapped::wrap(&kek, &data)?;
+    Ok(KeyFile::write(&[kek], &[wrapped]))
 }
 
 struct Length(usize);
@@ -224,7 +265,11 @@ impl KeyType for Length {
     }
 }
 
-fn derive(prk: &Prk, info: &[&[u8]], out: &mut [u8]) -> Result<(), aws_lc_rs::error::Unspecified> {
+pub(crate) fn derive(
+    prk: &Prk,
+    info: &[&[u8]],
+    out: &mut [u8],
+) -> Result<(), aws_lc_rs::error::Unspecified> {
     prk.expand(info, Length(out.len()))?.fill(out)
 }
 
@@ -234,7 +279,7 @@ mod tests {
 
     fn keyring(seed: u8, kek: u8) -> Keyring {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
-        Keyring::from_keys(pair, &[kek; 32]).unwrap()
+        Keyring::from_keys(pair, &[Zeroizing::new([kek; 32])]).unwrap()
     }
 
     #[test]
@@ -298,6 +343,19 @@ mod tests {
         assert!(matches!(error, SealError::OtherKey { .. }), "{error}");
         let again = ring.seal("ledger.personal", b"entry 1", b"a name").unwrap();
         assert_ne!(sealed, again, "a nonce is used once");
+    }
+
+    #[test]
+    fn a_former_data_key_opens_what_it_sealed_and_seals_no_more() {
+        let pair = || Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+        let keys = [Zeroizing::new([3; 32]), Zeroizing::new([2; 32])];
+        let both = Keyring::from_keys(pair(), &keys).unwrap();
+        let old = keyring(1, 2).seal("ledger.personal", b"entry 1", b"a name").unwrap();
+        let opened = both.open_sealed("ledger.personal", b"entry 1", &old).unwrap();
+        assert_eq!(opened.as_slice(), b"a name");
+        let new = both.seal("ledger.personal", b"entry 1", b"a name").unwrap();
+        assert!(keyring(1, 3).open_sealed("ledger.personal", b"entry 1", &new).is_ok());
+        assert_eq!(both.kek_id(), keyring(1, 3).kek_id());
     }
 
     #[test]

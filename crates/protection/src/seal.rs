@@ -28,6 +28,11 @@ pub(crate) struct Purpose<'a> {
     pub(crate) key: &'a [u8; 32],
 }
 
+/// Whether the key with this id sealed it, as its head says.
+pub(crate) fn sealed_with(sealed: &[u8], id: &[u8; KEY_ID_BYTES]) -> bool {
+    sealed.get(1..=KEY_ID_BYTES) == Some(id.as_slice())
+}
+
 impl Purpose<'_> {
     fn key(&self) -> Result<LessSafeKey, SealError> {
         let key = UnboundKey::new(&AES_256_GCM, self.key).map_err(|_| SealError::Crypto)?;

@@ -13,7 +13,7 @@ use crate::http::Console;
 use crate::problem::{OpsCode, Problem};
 
 /// Acts that commands do themselves and report.
-const REPORTED: [&str; 3] = ["backup", "restore", "database.create"];
+const REPORTED: [&str; 4] = ["backup", "restore", "database.create", "keys.rotate"];
 /// The one among them that is evidence.
 const REHEARSED: &str = "backup.rehearse";
 /// The longest reason, bytes: as much as a signed record holds.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Method;
 use plimsoll_edge::Listener;
 use plimsoll_manifest::{Manifest, OriginUrl, Overrides, env};
+use plimsoll_protection::{KEK_FILE, Keyring};
 use plimsoll_store::cluster::{Binaries, BinarySearch};
 use plimsoll_store::{Fact, Redis, RedisScript, Weight, facts_outside};
 use rustix::process::{Resource, getrlimit};
@@ -18,6 +19,7 @@ use crate::cli::{Doctor, Output};
 use crate::commands::ask::{ask, data_dir as data_dir_of_running};
 use crate::data_dir::DataDir;
 use crate::exit::Failure;
+use crate::memory::{keks_of_environment, keyring_options};
 use crate::setup::{Setup, Source};
 
 /// How long a backend may take to accept a connection.
@@ -73,6 +75,7 @@ pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
     } else {
         findings.push(descriptors(&Manifest::default()));
     }
+    findings.extend(keys(arguments));
     findings.extend(database(arguments));
     findings.extend(redis());
     tell(&findings, arguments.output).map_err(Failure::unwritten)?;
@@ -80,6 +83,37 @@ pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
         return Err(Failure::Failed("something would not work; see above".to_owned()));
     }
     Ok(())
+}
+
+/// Whether the keys can be used; nothing where there are none yet.
+fn keys(arguments: &Doctor) -> Option<Finding> {
+    const WHAT: &str = "keys";
+    let directory = data_dir_of_running(arguments.data_dir.as_deref()).ok()?;
+    let standing = keyring_options(&directory).and_then(|options| {
+        if options.kek_file.is_none() && !options.directory.join(KEK_FILE).exists() {
+            return Ok(None);
+        }
+        Keyring::standing(&options, &keks_of_environment()?).map(Some).map_err(Failure::failed)
+    });
+    let standing = match standing {
+        Ok(standing) => standing?,
+        Err(Failure::Failed(why)) => {
+            return Some(Finding::bad(State::Broken, WHAT, why, "mend that first"));
+        }
+        Err(_) => return None,
+    };
+    let found = format!("{} data keys in {}", standing.data.len(), standing.file.display());
+    if standing.is_old_form {
+        let found = format!("{found}: the key is of the old form, and its own data key");
+        return Some(Finding::bad(State::Weak, WHAT, found, "plimsoll keys rotate"));
+    }
+    let idle: Vec<&str> =
+        standing.keks.iter().filter(|kek| kek.wraps == 0).map(|kek| &*kek.id).collect();
+    if idle.is_empty() {
+        return Some(Finding::ok(WHAT, format!("{found}, each wrapped by a key that is there")));
+    }
+    let found = format!("{found}; nothing is wrapped by {}", idle.join(", "));
+    Some(Finding::bad(State::Weak, WHAT, found, "take it away"))
 }
 
 /// What a running Plimsoll says of its database; without one, what can be seen of it from here.

@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod key_files;
+#[cfg(test)]
+mod rotation;

@@ -32,6 +32,9 @@ pub trait Source: Send + Sync {
     fn memory(&self) -> Option<MemoryRow> {
         None
     }
+    /// What everybody is told: whether something is degraded, and since when, in seconds since
+    /// 1970. Said once a second.
+    fn status_is(&self, _degraded: bool, _epoch: u64) {}
     /// Bounded things besides connections, requests and metric series: a limit's keys, a cache.
     fn loads(&self) -> Vec<LoadRow> {
         Vec::new()

@@ -1,5 +1,6 @@
 //! `services.sock`: the built-in services, to which the edge sends like to any other service.
 
+mod page;
 mod status;
 
 use std::future::Future;
@@ -40,6 +41,7 @@ pub async fn serve_services(
     let status = Arc::new(Status::new(source, clock));
     let router = Router::new()
         .route("/status.json", get(status::answer))
+        .route("/.plimsoll/status", get(status::page))
         .fallback(nothing)
         .with_state(Arc::clone(&status));
     let serving = Serving {

@@ -24,6 +24,8 @@ use rustls::ServerConfig;
 use crate::auth::{AuthOptions, AuthParts, AuthSetupError, Authenticator};
 use crate::compress::Compression;
 use crate::cors::Cors;
+use crate::installation;
+use crate::installation::Installations;
 use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
 use crate::own::{Own, Shadowed, shadowed_in};
 use crate::router::{Operation, Router, RouterFault, RouterOptions};
@@ -168,6 +170,8 @@ pub struct Config {
     pub(crate) limits: Limits,
     /// One limit by address on tokens that must be verified.
     pub(crate) unverified: Limits,
+    /// `None` where it is off.
+    pub(crate) installations: Option<Arc<Installations>>,
     pub(crate) auth: Option<Arc<Authenticator>>,
     pub(crate) any_token: Security,
     pub(crate) revocation_staleness_max: Duration,
@@ -217,6 +221,11 @@ impl Config {
             before.map(|b| &b.unverified),
             &environment.seed,
         )?;
+        let installations = Installations::build(
+            &manifest.client.installations,
+            environment,
+            before.and_then(|b| b.installations.as_deref()),
+        )?;
         let auth = authenticator(input, environment, before)?;
         let tls = match &edge.tls {
             None => None,
@@ -240,6 +249,7 @@ impl Config {
             own,
             limits,
             unverified,
+            installations,
             auth,
             any_token: Security::any_token(),
             revocation_staleness_max: manifest.auth.revocation_staleness_max.0,
@@ -355,6 +365,13 @@ impl Config {
     #[must_use]
     pub fn router(&self) -> &Router {
         &self.router
+    }
+
+    /// Addresses that were given installations of late, and how many are counted apart.
+    #[must_use]
+    pub fn installation_addresses(&self) -> Option<(usize, u32)> {
+        let installations = self.installations.as_ref()?;
+        Some((installations.addresses(), installation::ADDRESSES_MAX))
     }
 
     /// The limits.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Cache};
+use arc_swap::{ArcSwap, ArcSwapOption, Cache};
+use http::HeaderValue;
 use plimsoll_base::SharedClock;
 use plimsoll_telemetry::{
     AccessWriter, ConnectionRefusal, Counter, Metrics, MetricsOptions, Shard,
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) deny: Arc<DenySet>,
     /// Connections that hold bytes of an answer which the client has not taken yet.
     pub(crate) unflushed: Arc<AtomicU32>,
+    /// What `Plimsoll-Status` says; nothing before the state is known.
+    pub(crate) status: Arc<ArcSwapOption<HeaderValue>>,
     /// One a core: requests begun and ended, on cache lines of their own.
     pub(crate) load: Vec<Load>,
 }
@@ -131,6 +134,7 @@ impl Core {
             own: OwnConnection::default(),
             deny: Arc::clone(&running.deny),
             unflushed: Arc::default(),
+            status: Arc::default(),
             load: vec![Load::default()],
         };
         Arc::new(Self {
@@ -306,6 +310,9 @@ async fn housekeeping(core: Arc<Core>) {
             if core.index == 0 {
                 config.limits.sweep(now);
                 config.unverified.sweep(now);
+                if let Some(installations) = &config.installations {
+                    installations.sweep(now);
+                }
             }
         }
     }

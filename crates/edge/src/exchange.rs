@@ -21,6 +21,7 @@ use crate::compress;
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::cors;
+use crate::installation;
 use crate::limit::Standings;
 
 /// What stands in figures and logs for a request that no route took.
@@ -47,6 +48,8 @@ pub(crate) struct Exchange {
     pub(crate) from: ForwardedClient,
     /// The page that asks, where `[cors]` wants to know.
     pub(crate) origin: Option<HeaderValue>,
+    /// The signed installation that asks.
+    pub(crate) installation: installation::Held,
     pub(crate) verified: Option<Arc<Verified>>,
     /// The call leaves an entry in the ledger.
     pub(crate) audit: Option<Audit>,
@@ -87,6 +90,7 @@ impl Exchange {
             client: ClientContext::default(),
             from: context.peer.itself(),
             origin: None,
+            installation: installation::Held::No,
             verified: None,
             audit: None,
             compression: compress::Asked::default(),

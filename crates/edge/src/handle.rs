@@ -27,6 +27,7 @@ use crate::limit::sharing::{Reconciler, Sharing};
 use crate::listen::Listener;
 use crate::rehearse::{BreakersTried, LimitsTried, Rehearsal, Rehearsed};
 use crate::router::Operation;
+use crate::status;
 use crate::steps::audit::AuditSink;
 use crate::tasks::{Kind, Tasks};
 use crate::upstream::EndpointStatus;
@@ -159,6 +160,7 @@ impl Edge {
             own: OwnConnection::default(),
             deny: Arc::new(DenySet::default()),
             unflushed: Arc::default(),
+            status: Arc::default(),
             load: (0..cores).map(|_| Load::default()).collect(),
         });
         let tasks = Tasks::default();
@@ -333,6 +335,12 @@ impl Edge {
     #[must_use]
     pub fn try_breakers(&self, config: &Config) -> BreakersTried {
         BreakersTried::of(config)
+    }
+
+    /// What answers say of the node from now on, where `[status] header` is on: whether something
+    /// is degraded, and the epoch that changes with it.
+    pub fn say_status(&self, degraded: bool, epoch: u64) {
+        self.shared.status.store(status::header_value(degraded, epoch).map(Arc::new));
     }
 
     /// Whether a token is revoked as far as this edge knows, on every core at once.

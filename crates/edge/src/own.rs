@@ -21,8 +21,8 @@ pub const SERVICES_SOCKET: &str = "services.sock";
 /// What figures and logs call them; no service of a manifest can have this name.
 const SERVICE: &str = "plimsoll:services";
 
-/// The node's state for everybody.
-const STATUS: &str = "/status.json";
+/// The node's state for everybody, for programs and for people.
+const STATUS: [&str; 2] = ["/status.json", "/.plimsoll/status"];
 
 const CONNECTIONS_MAX: usize = 64;
 const IDLE_MAX: Duration = Duration::from_secs(30);
@@ -95,7 +95,7 @@ impl Own {
 
 /// The paths that the manifest's capabilities claim.
 fn claimed(manifest: &Manifest) -> Vec<&'static str> {
-    if manifest.status.public { vec![STATUS] } else { Vec::new() }
+    if manifest.status.public { STATUS.to_vec() } else { Vec::new() }
 }
 
 /// A path of our own that is never reached, because a contract or a passthrough has it.

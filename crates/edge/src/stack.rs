@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::cors::{self, Preflight};
 use crate::exchange::Exchange;
+use crate::installation;
 use crate::record::Finish;
 use crate::steps::forward::Passed;
 use crate::steps::route::Route;
@@ -108,6 +109,7 @@ pub(crate) async fn enter<'c>(
         let facts = accept::check(context, config, head, &fields)?;
         let route = route::find(config, exchange, head)?;
         client::read(config, exchange, &head.headers, &fields);
+        installation::read(config, exchange, route, &fields);
         compress::read(config, exchange, route, &head.headers, &fields);
         // version policy: ok, warn, brownout or block by platform and version range
         let credentials = authenticate::credentials(config, exchange, route, &fields)?;

@@ -135,6 +135,12 @@ impl ClientRules {
         rules
     }
 
+    /// Whether a header of the app's own says its platform.
+    #[must_use]
+    pub fn says_platform(&self) -> bool {
+        self.platform.is_some()
+    }
+
     /// Reads a request's headers, once, before they are stripped. `fields` are those of `headers`.
     #[must_use]
     pub fn read(&self, headers: &HeaderMap, fields: &Fields<'_>) -> ClientContext {

@@ -1,5 +1,6 @@
 //! `[client]`: where the app says what it is.
 
+use plimsoll_base::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,33 @@ use crate::HeaderName;
 pub struct ClientSection {
     /// The request headers that the app already sends. Since 0.1.
     pub headers: ClientHeaders,
+    /// Installations that the edge signs, so that apps behind one address can be told apart before
+    /// anybody has signed in. Since 0.1.
+    pub installations: InstallationsSection,
+}
+
+/// Installations that the edge signs. An app that says what it is (`Plimsoll-Client`, or the header
+/// that `platform` names) is given one with an answer in `Plimsoll-Installation`, keeps it and
+/// sends it back with every request. With it a request is not anonymous: limits by address leave it, and
+/// limits by caller count it by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct InstallationsSection {
+    /// Whether they are given and known. Since 0.1.
+    pub enabled: bool,
+    /// How many new ones one address is given in a window (IPv6: each /64). Who throws his away
+    /// gets no other, and counts by his address. Unit: installations. Since 0.1.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub new_per_ip_max: u32,
+    /// The window. Since 0.1.
+    #[schemars(extend("x-min" = "1s", "x-max" = "31d"))]
+    pub window: HumanDuration,
+}
+
+impl Default for InstallationsSection {
+    fn default() -> Self {
+        Self { enabled: true, new_per_ip_max: 100, window: HumanDuration::from_secs(3_600) }
+    }
 }
 
 /// The request headers in which an app already says what it is.

@@ -42,7 +42,7 @@ mod values;
 
 pub use auth::{Algorithm, AuthSection, ForwardPrincipal, Issuer, Rate};
 pub use breaker::Breaker;
-pub use client::{ClientHeaders, ClientSection};
+pub use client::{ClientHeaders, ClientSection, InstallationsSection};
 pub use compression::{CompressionRule, CompressionSection, ContentCoding};
 pub use cors::CorsSection;
 pub use edge::{EdgeSection, TlsSection, UnknownPaths};

@@ -53,7 +53,7 @@ const fn default_keys_max() -> u32 {
 #[serde(rename_all = "snake_case")]
 pub enum LimitPer {
     /// Each caller: tenant and subject when verified, else a keyed hash of the credentials, else
-    /// the address.
+    /// the signed installation, else the address.
     Caller,
     /// Each address (IPv6: each /64), and only while the request is anonymous.
     Ip,

@@ -7,8 +7,8 @@ use crate::names::{self, Name};
 
 pub use labels::{
     AnswerCoding, AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal,
-    HealthCheck, KeyRefresh, OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop,
-    UpstreamErrorKind,
+    HealthCheck, InstallationOutcome, KeyRefresh, OtlpRefusal, OtlpSignal, Reload, SlowClient,
+    SpanDrop, UpstreamErrorKind,
 };
 
 /// Something that happened once.
@@ -52,6 +52,8 @@ pub enum Counter<'a> {
     CallFolded(CallBound),
     /// An audited call was refused.
     AuditRefused(AuditRefusal),
+    /// An installation was given, or not, or is forged.
+    Installation(InstallationOutcome),
     /// The edge compressed an answer.
     Compressed(AnswerCoding),
     /// An answer was not compressed because memory for it was in use.
@@ -173,9 +175,11 @@ const AUDIT_REFUSED: Group =
     group(&names::AUDIT_REFUSED, after(&CALLS_FOLDED), AuditRefusal::LABELS);
 const COMPRESSED: Group = group(&names::COMPRESSED, after(&AUDIT_REFUSED), AnswerCoding::LABELS);
 const COMPRESSION_SKIPPED: Group = group(&names::COMPRESSION_SKIPPED, after(&COMPRESSED), &[]);
+const INSTALLATIONS: Group =
+    group(&names::INSTALLATIONS, after(&COMPRESSION_SKIPPED), InstallationOutcome::LABELS);
 
 /// Every group, in the order of the array.
-pub(crate) static GROUPS: [Group; 21] = [
+pub(crate) static GROUPS: [Group; 22] = [
     ACCEPTED,
     REFUSED,
     TLS_FAILED,
@@ -197,10 +201,11 @@ pub(crate) static GROUPS: [Group; 21] = [
     AUDIT_REFUSED,
     COMPRESSED,
     COMPRESSION_SKIPPED,
+    INSTALLATIONS,
 ];
 
 /// The length of the array.
-pub(crate) const FIXED: usize = after(&COMPRESSION_SKIPPED);
+pub(crate) const FIXED: usize = after(&INSTALLATIONS);
 
 impl<'a> Counter<'a> {
     pub(crate) fn place(self) -> Place<'a> {
@@ -223,6 +228,7 @@ impl<'a> Counter<'a> {
             Counter::OtlpRejected(signal) => OTLP_REJECTED.start + signal as usize,
             Counter::OtlpRefused(reason) => OTLP_REFUSED.start + reason as usize,
             Counter::CallFolded(bound) => CALLS_FOLDED.start + bound as usize,
+            Counter::Installation(outcome) => INSTALLATIONS.start + outcome as usize,
             Counter::Compressed(coding) => COMPRESSED.start + coding as usize,
             Counter::CompressionSkipped => COMPRESSION_SKIPPED.start,
             Counter::AuditRefused(when) => AUDIT_REFUSED.start + when as usize,

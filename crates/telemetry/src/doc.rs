@@ -54,7 +54,7 @@ pub fn metrics_page() -> String {
         parts.iter().any(|part| own(name).starts_with(part))
     });
     section(&mut page, "Limits and authentication", |name| {
-        ["limit_", "limits_", "auth_", "token_", "key_"]
+        ["limit_", "limits_", "installations_", "auth_", "token_", "key_"]
             .iter()
             .any(|part| own(name).starts_with(part))
     });

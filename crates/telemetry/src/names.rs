@@ -104,6 +104,8 @@ names! {
         "1 while limits are shared with other nodes over Redis, else 0.";
     LIMIT_KEYS_FOLDED = "plimsoll_limit_keys_folded_total" Counter "requests" ["policy"],
         "Requests counted in a limit's shared bucket because it held its most keys.";
+    INSTALLATIONS = "plimsoll_installations_total" Counter "requests" ["outcome"],
+        "Installations given to apps, refused to an address, or presented with a wrong mark.";
     AUTH = "plimsoll_auth_total" Counter "requests" ["outcome"],
         "Requests by how authenticating them ended.";
     TOKEN_CACHE_LOOKUPS = "plimsoll_token_cache_lookups_total" Counter "lookups" ["result"],

@@ -1,39 +1,49 @@
-//! `GET /status.json`: the node's state for everybody. It says what a user would notice, and
-//! nothing of how the house is built: no name, no address, no cause.
+//! `GET /status.json` and `/.plimsoll/status`: the node's state for everybody. It says what a user
+//! would notice, and nothing of how the house is built: no name, no address, no cause.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use http::HeaderValue;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use plimsoll_base::SharedClock;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::model::Source;
+use crate::services::page;
 
 /// A flood of questions is answered by caches; five seconds late is no harm.
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Answer {
+pub(super) struct Answer {
     /// `ok` or `degraded`.
     state: &'static str,
-    /// Since when it is this state (RFC 3339).
-    since: String,
+    /// Since when this is so (RFC 3339).
+    pub(super) since: String,
+    /// The same in seconds since 1970, as `Plimsoll-Status` says it: another one means that
+    /// something has changed.
+    epoch: u64,
     /// What is not as it should be, in words for users.
-    degraded: Vec<&'static str>,
+    pub(super) degraded: Vec<&'static str>,
+}
+
+impl Answer {
+    pub(super) fn is_ok(&self) -> bool {
+        self.degraded.is_empty()
+    }
 }
 
 /// What is so, and since when.
 pub(super) struct Status {
     source: Arc<dyn Source>,
     clock: SharedClock,
-    seen: Mutex<Option<(bool, u64)>>,
+    seen: Mutex<Option<(Vec<&'static str>, u64)>>,
 }
 
 impl Status {
@@ -41,21 +51,22 @@ impl Status {
         Self { source, clock, seen: Mutex::default() }
     }
 
-    /// Looks at the node; remembers when its state has changed.
+    /// Looks at the node; remembers when its state has changed, and has ordinary answers say so.
     pub(super) fn look(&self) {
-        let _answer = self.answer();
+        let answer = self.answer();
+        self.source.status_is(!answer.is_ok(), answer.epoch);
     }
 
     fn answer(&self) -> Answer {
         let degraded = degraded(&*self.source);
-        let ok = degraded.is_empty();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let since = match *seen {
-            Some((before, since)) if before == ok => since,
+            Some((ref before, since)) if *before == degraded => since,
             _ => self.clock.unix_ms(),
         };
-        *seen = Some((ok, since));
-        Answer { state: if ok { "ok" } else { "degraded" }, since: rfc3339(since), degraded }
+        *seen = Some((degraded.clone(), since));
+        let state = if degraded.is_empty() { "ok" } else { "degraded" };
+        Answer { state, since: rfc3339(since), epoch: since / 1_000, degraded }
     }
 }
 
@@ -102,6 +113,15 @@ fn rfc3339(unix_ms: u64) -> String {
 
 pub(super) async fn answer(State(status): State<Arc<Status>>) -> Response {
     ([(CACHE_CONTROL, CACHED)], Json(status.answer())).into_response()
+}
+
+pub(super) async fn page(State(status): State<Arc<Status>>) -> Response {
+    let fields = [
+        (CACHE_CONTROL, CACHED),
+        (CONTENT_SECURITY_POLICY, page::POLICY),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    (fields, Html(page::document(&status.answer()).into_string())).into_response()
 }
 
 #[cfg(test)]

@@ -66,6 +66,12 @@ impl KeyHasher {
         self.hash(4, credentials)
     }
 
+    /// The key of an installation that the edge signed.
+    #[must_use]
+    pub fn installation(&self, id: &[u8; 16]) -> u64 {
+        self.hash(16, &[id])
+    }
+
     pub(super) fn operation(&self, id: Option<&str>) -> u64 {
         match id {
             Some(id) => self.hash(5, &[id.as_bytes()]),

@@ -17,7 +17,9 @@ use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::cors::Cors;
 use crate::exchange::Exchange;
+use crate::installation;
 use crate::record::Finish;
+use crate::status;
 use crate::steps::forward::Passed;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -60,6 +62,7 @@ pub(crate) fn passed_on(
             complete_head(config, &finish.exchange, &mut head.headers);
             close_when_last(context, &finish.exchange, &mut head.headers);
             let exchange = &finish.exchange;
+            installation::offer(config, exchange, &mut head.headers);
             let plan = compress::decide(config, exchange, head.status, &mut head.headers, None);
             let version = exchange.version;
             let body =
@@ -117,6 +120,7 @@ fn own(mut head: response::Parts, body: Bytes, finish: Box<Finish>) -> Response<
 fn complete_head(config: &Config, exchange: &Exchange, headers: &mut HeaderMap) {
     headers.insert(X_REQUEST_ID, exchange.id.header_value());
     config.limits.write_fields(&exchange.standings, headers);
+    status::write(config, &exchange.context.core, headers);
     if let Some(cors) = &config.cors {
         cors.write(exchange.origin.as_ref(), headers);
     }

@@ -39,6 +39,11 @@ pub(crate) fn by_ip(
                 .with_retry_after(refused.retry_after_seconds()));
         }
     }
+    // Who has an installation that we signed is not anonymous; a token that must be verified was
+    // charged to its address above all the same.
+    if exchange.installation.signed().is_some() {
+        return Ok(());
+    }
     let of = config.limits.policies_for(operation(route));
     if of.by_ip.is_empty() {
         return Ok(());
@@ -62,7 +67,8 @@ pub(crate) fn by_caller(
     check(config, exchange, route, of.by_caller, 0, caller)
 }
 
-/// Who a request counts as: verified caller, else the credentials presented, else the address.
+/// Who a request counts as: verified caller, else the credentials presented, else the signed
+/// installation, else the address.
 fn caller(config: &Config, exchange: &Exchange, headers: &HeaderMap) -> u64 {
     if let Some(verified) = &exchange.verified {
         return verified.caller().low64();
@@ -75,10 +81,10 @@ fn caller(config: &Config, exchange: &Exchange, headers: &HeaderMap) -> u64 {
         .flat_map(|name| headers.get_all(name))
         .map(http::HeaderValue::as_bytes)
         .collect();
-    if presented.is_empty() {
-        hasher.ip(exchange.from.prefix())
-    } else {
-        hasher.credentials(&presented)
+    match exchange.installation.signed() {
+        _ if !presented.is_empty() => hasher.credentials(&presented),
+        Some(installation) => hasher.installation(&installation.id),
+        None => hasher.ip(exchange.from.prefix()),
     }
 }
 

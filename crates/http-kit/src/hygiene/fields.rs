@@ -48,6 +48,8 @@ pub struct Fields<'h> {
     pub authorization: Lines<'h>,
     /// `Plimsoll-Client`.
     pub plimsoll_client: Lines<'h>,
+    /// `Plimsoll-Installation`.
+    pub plimsoll_installation: Lines<'h>,
     /// `Sec-CH-UA-Platform`.
     pub sec_ch_ua_platform: Lines<'h>,
     /// `User-Agent`.
@@ -101,6 +103,9 @@ impl<'h> Fields<'h> {
                         Kind::Te => fields.te.add(value),
                         Kind::Expect => fields.expect.add(value),
                         Kind::Own if text == "plimsoll-client" => fields.plimsoll_client.add(value),
+                        Kind::Own if text == "plimsoll-installation" => {
+                            fields.plimsoll_installation.add(value);
+                        }
                         _ => {}
                     }
                 }

@@ -191,6 +191,10 @@ impl Source for Node {
         }
     }
 
+    fn status_is(&self, degraded: bool, epoch: u64) {
+        self.edge.say_status(degraded, epoch);
+    }
+
     fn loads(&self) -> Vec<LoadRow> {
         let config = self.edge.config();
         let mut rows: Vec<LoadRow> = config
@@ -210,6 +214,15 @@ impl Source for Node {
                 at_bound: "beyond it new callers share one bucket; raise keys_max".to_owned(),
             })
             .collect();
+        if let Some((addresses, max)) = config.installation_addresses() {
+            rows.push(LoadRow {
+                name: "Addresses with new installations".to_owned(),
+                unit: "addresses".to_owned(),
+                value: addresses as u64,
+                max: u64::from(max),
+                at_bound: "beyond it new addresses share one allowance".to_owned(),
+            });
+        }
         if let Some(auth) = config.auth() {
             rows.push(LoadRow {
                 name: "Verified tokens".to_owned(),

@@ -35,6 +35,10 @@ mod gates;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod installations;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod memory;

@@ -126,3 +126,64 @@ fn a_contract_that_has_the_path_goes_first_and_check_says_so() {
         Command::new(env!("CARGO_BIN_EXE_plimsoll")).arg("check").arg(&manifest).output().unwrap();
     assert!(output.status.success());
 }
+
+#[test]
+fn the_page_for_people_says_the_same_and_loads_nothing() {
+    let scene = Scene::shop(PUBLIC);
+    let ask = || scene.ask("GET", "/.plimsoll/status", &[]);
+    let answer = soon(|| {
+        let answer = ask();
+        (answer.status == 200 && answer.text().contains("Everything works")).then_some(answer)
+    });
+    assert_eq!(answer.headers.get("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.headers.get("cache-control"), Some("public, max-age=5"));
+    let policy = answer.headers.get("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let text = answer.text();
+    for loaded in ["src=", "href=", "url(", "@import", "<script", "shop"] {
+        assert!(!text.contains(loaded), "{loaded} in {text}");
+    }
+    assert_eq!(scene.origin.log().exchanges().len(), 0, "the backend is not asked");
+    let post = scene.ask("POST", "/.plimsoll/status", &[("content-length", "0")]);
+    problem(&post, 405, "PLM-EDGE-0102");
+    let off = Scene::shop("");
+    problem(&off.ask("GET", "/.plimsoll/status", &[]), 404, "PLM-EDGE-0101");
+}
+
+/// The epoch of `Plimsoll-Status`, and whether it says degraded.
+fn told(answer: &RawResponse) -> Option<(bool, u64)> {
+    let value = answer.headers.get("plimsoll-status")?;
+    let (degraded, epoch) = value.strip_prefix("degraded=?")?.split_once(", epoch=")?;
+    Some((degraded == "1", epoch.parse().unwrap()))
+}
+
+#[test]
+fn every_answer_says_whether_something_is_degraded() {
+    let manifest = format!("{PUBLIC}header = true\n");
+    let ejecting = |origin: &str| {
+        shop_manifest(origin, &manifest).replace(
+            "[[auth.issuer]]",
+            "ejection = { consecutive_failures = 2, duration = \"2s\", duration_max = \"2s\" }\n[[auth.issuer]]",
+        )
+    };
+    let scene = Scene::start(ejecting);
+    let (_, epoch) = soon(|| told(&scene.ask("GET", "/feed", &[])).filter(|(bad, _)| !bad));
+    let (_, body) = status(&scene.edge);
+    assert_eq!(body["epoch"].as_u64(), Some(epoch), "{body}");
+    // Answers of the edge itself say it, too.
+    assert_eq!(told(&scene.ask("GET", "/nowhere", &[])), Some((false, epoch)));
+    for _ in 0..3 {
+        scene.ask("GET", "/feed", &[("x-script", "reset")]);
+    }
+    let (_, later) = soon(|| told(&scene.ask("GET", "/nowhere", &[])).filter(|(bad, _)| *bad));
+    assert!(later >= epoch, "{later} {epoch}");
+    let page = scene.ask("GET", "/.plimsoll/status", &[]).text();
+    assert!(page.contains("Some things do not work"), "{page}");
+    // It comes back by itself.
+    soon(|| {
+        scene.ask("GET", "/feed", &[]);
+        told(&scene.ask("GET", "/nowhere", &[])).filter(|(bad, _)| !bad)
+    });
+    let silent = Scene::shop(PUBLIC);
+    assert_eq!(silent.ask("GET", "/feed", &[]).headers.get("plimsoll-status"), None);
+}

@@ -134,6 +134,18 @@ labels! {
 }
 
 labels! {
+    /// What became of an installation.
+    InstallationOutcome {
+        /// An app was given a new one.
+        Given => "given",
+        /// An app was given none, because its address had its share.
+        Bounded => "bounded",
+        /// One was presented whose mark is wrong.
+        Forged => "forged",
+    }
+}
+
+labels! {
     /// The content coding of an answer.
     AnswerCoding {
         /// Brotli.

@@ -142,6 +142,9 @@ def limits_and_authentication():
         one("Authentication", "By outcome. If expired or unknown_key jumps, an app does not "
             "refresh its tokens or the issuer rotated keys.",
             per_second("plimsoll.auth.count", NODE, "outcome"), "request/second"),
+        one("Installations", "By what became of them. If bounded stays above nought, many new apps "
+            "share an address; forged: somebody makes them up, or nodes have other keys.",
+            per_second("plimsoll.installations.count", NODE, "outcome"), "request/second"),
         lines("Token cache: found", "If it is below 80 % under steady traffic, apps fetch a new "
               "token for each request.", found, [share], "percent", width=4),
         lines("Keys and tokens held", "Both are bounded. If they only grow, look at the number of "

@@ -187,6 +187,12 @@ def limits_and_authentication():
               "unavailable: the issuer's keys cannot be fetched.",
               [query(rate("plimsoll_auth_total", NODE, "outcome") + " > 0", "{{outcome}}")],
               PER_SECOND),
+        lines("Installations",
+              "Requests a second by what became of an installation. If bounded stays above nought, "
+              "many new apps share an address or somebody throws his away; forged: somebody makes "
+              "them up, or nodes have other keys.",
+              [query(rate("plimsoll_installations_total", NODE, "outcome"), "{{outcome}}")],
+              PER_SECOND),
         lines("Token cache: found",
               "The share of tokens that needed no verification. If it is below 80 % under steady "
               "traffic, apps fetch a new token for each request.",

@@ -1,5 +1,6 @@
 //! Bodies on their way through: what the client sends, within its limits, and what it is answered.
 
+mod held;
 mod stop;
 mod unasked;
 
@@ -23,6 +24,7 @@ use crate::record::Finish;
 use crate::stall;
 use crate::upstream::{Pooled, Watch};
 
+pub(crate) use held::{Held, NotHeld, Place};
 pub(crate) use stop::AtStop;
 use stop::Stop;
 pub(crate) use unasked::Unasked;
@@ -89,6 +91,8 @@ pub(crate) enum InboundBody {
     Empty,
     /// Straight from the client.
     Streamed(Box<Streamed>),
+    /// Read before anything was sent.
+    Held(Box<held::Sending>),
 }
 
 pub(crate) struct Streamed {
@@ -111,6 +115,11 @@ pub(crate) struct InboundLimits {
 }
 
 impl InboundBody {
+    /// A body that is held, to be sent once more.
+    pub(crate) fn held(held: &Arc<Held>) -> Self {
+        Self::Held(Box::new(held.send()))
+    }
+
     /// Wraps a body; `None` for the state when there is nothing to send.
     pub(crate) fn new(
         incoming: Option<Incoming>,
@@ -213,6 +222,7 @@ impl Body for InboundBody {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Streamed(streamed) => streamed.poll(cx),
+            Self::Held(sending) => sending.poll(cx),
         }
     }
 
@@ -220,6 +230,7 @@ impl Body for InboundBody {
         match self {
             Self::Empty => true,
             Self::Streamed(streamed) => streamed.incoming.is_end_stream(),
+            Self::Held(sending) => sending.is_end(),
         }
     }
 
@@ -227,6 +238,7 @@ impl Body for InboundBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streamed(streamed) => streamed.incoming.size_hint(),
+            Self::Held(sending) => sending.size_hint(),
         }
     }
 }

@@ -70,9 +70,15 @@ mod armed {
         Armed { name, this_thread: PhantomData }
     }
 
-    /// Makes the names of this list, commas between them, fail on every thread. Once a process.
+    /// Makes the names of this list, commas between them, fail on every thread. A name with `=die`
+    /// behind it is where the process dies instead ([`kill_after`]). Once a process.
     pub fn fail_everywhere(names: &str) {
-        let names = names.split(',').map(|name| name.trim().to_owned()).collect();
+        let (dying, failing): (Vec<&str>, Vec<&str>) =
+            names.split(',').map(str::trim).partition(|name| name.ends_with("=die"));
+        for name in dying {
+            kill_after(name.trim_end_matches("=die"), 1);
+        }
+        let names = failing.into_iter().map(str::to_owned).collect();
         // A process is told once; a second list would be a test's mistake.
         let _told_before = FAILING_EVERYWHERE.set(names).is_err();
     }

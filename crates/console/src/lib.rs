@@ -31,7 +31,7 @@ pub use board::{BoardRow, NextRow};
 pub use local::{OPS_SOCKET, serve_local};
 pub use model::{
     LedgerRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason,
-    RouteRow, Source, UpstreamRow, VerifiedRow,
+    RouteRow, Source, UpstreamRow, VerifiedRow, WritesRow,
 };
 pub use otlp::{IngestToken, TOKEN_BYTES_LEAST};
 pub use problem::OpsCode;

@@ -56,8 +56,21 @@ pub struct MemoryRow {
     pub nodes_ago_ms: Option<u64>,
     /// The ledger.
     pub ledger: LedgerRow,
+    /// Keyed writes by state; none before the database was asked.
+    pub writes: Option<WritesRow>,
     /// The board; none until it was judged for the first time.
     pub board: Option<BoardRow>,
+}
+
+/// Keyed writes by the state of their record, on all nodes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct WritesRow {
+    /// A service has it now.
+    pub executing: u64,
+    /// It may have been executed, and nobody knows.
+    pub unknown: u64,
+    /// It was answered, and the answer is kept.
+    pub answered: u64,
 }
 
 /// How the ledger stands.

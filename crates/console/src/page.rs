@@ -9,6 +9,7 @@ mod memory;
 mod plot;
 mod sections;
 mod tables;
+mod writes;
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -64,6 +65,7 @@ pub(crate) fn view(view: &View) -> Markup {
             (tables::routes(view))
             (memory::nodes(view))
             (memory::ledger(view))
+            (writes::keyed(view))
             (sections::node(view))
         }
     }

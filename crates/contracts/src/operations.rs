@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use plimsoll_base::{ByteSize, HumanDuration};
 use plimsoll_snapshot::template::Template;
-use plimsoll_snapshot::{Audit, OperationRoute};
+use plimsoll_snapshot::{Audit, Idempotency, KeyRule, OperationRoute};
 use serde_json::{Map, Value};
 
 use crate::bounds::{OPERATION_ID_BYTES_MAX, OPERATIONS_MAX, REFERENCE_CHAIN_MAX};
@@ -180,6 +180,10 @@ fn route(
             .unwrap_or(false)
             .then(Audit::default),
         compression: None,
+        idempotency: Idempotency {
+            rule: vendor(operation, "x-idempotency", place, faults, key_rule).unwrap_or_default(),
+            ..Idempotency::default()
+        },
         summary: summary.filter(|text| !text.is_empty()).map(shown),
     }
 }
@@ -214,6 +218,15 @@ fn cost(value: &Value) -> Result<u32, &'static str> {
 
 fn yes_or_no(value: &Value) -> Result<bool, &'static str> {
     value.as_bool().ok_or("true or false")
+}
+
+fn key_rule(value: &Value) -> Result<KeyRule, &'static str> {
+    match value.as_str() {
+        Some("required") => Ok(KeyRule::Required),
+        Some("optional") => Ok(KeyRule::Optional),
+        Some("off") => Ok(KeyRule::Off),
+        _ => Err("\"required\", \"optional\" or \"off\""),
+    }
 }
 
 fn bytes(value: &Value) -> Result<u64, &'static str> {

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::path::Path as FilePath;
 
 use plimsoll_manifest::{
-    AuditOnFull, CompressionRule, Fault, Manifest, OperationPolicy, OperationSecurity,
-    RevocationRule,
+    AuditOnFull, CompressionRule, Fault, IdempotencyRule, Manifest, OnStoreDown, OnUnknownOutcome,
+    OperationPolicy, OperationSecurity, RevocationRule,
 };
 use plimsoll_snapshot::template::Template;
-use plimsoll_snapshot::{Audit, OperationRoute, RetryRule, Security};
+use plimsoll_snapshot::{
+    Audit, Idempotency, KeyRule, OperationRoute, RetryRule, Security, UnknownOutcome,
+};
 
 use crate::check::shown;
 use crate::faults::{Faults, fault};
@@ -42,6 +44,7 @@ pub(crate) fn apply(manifest: &Manifest, services: &mut [Loading], faults: &mut 
             Err(fault) => faults.push(*fault),
         }
     }
+    check_find_out(manifest, services, faults);
     check_named(manifest, services, faults);
 }
 
@@ -186,6 +189,7 @@ fn add(
             fallback_file: None,
             audit: None,
             compression: None,
+            idempotency: Idempotency::default(),
             summary: None,
         },
         shape,
@@ -261,6 +265,7 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
             AuditOnFull::Pass => Audit::Pass,
         };
     }
+    change_idempotency(policy, &mut route.idempotency);
     let scopes = policy.scopes.clone().map(|mut scopes| {
         scopes.sort_unstable();
         scopes.dedup();
@@ -280,6 +285,56 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
                 Security::Token { any_of, .. } => token(any_of),
                 Security::Public | Security::PassThrough => Security::any_token(),
             };
+        }
+    }
+}
+
+fn change_idempotency(policy: &OperationPolicy, idempotency: &mut Idempotency) {
+    if let Some(rule) = policy.idempotency {
+        idempotency.rule = match rule {
+            IdempotencyRule::Required => KeyRule::Required,
+            IdempotencyRule::Optional => KeyRule::Optional,
+            IdempotencyRule::Off => KeyRule::Off,
+        };
+    }
+    if let Some(unknown) = policy.unknown_outcome {
+        idempotency.unknown = match unknown {
+            OnUnknownOutcome::Hold => UnknownOutcome::Hold,
+            OnUnknownOutcome::RetryUpstreamWithKey => UnknownOutcome::RetryUpstreamWithKey,
+            OnUnknownOutcome::Ask => UnknownOutcome::Ask,
+        };
+    }
+    if let Some(find_out) = &policy.find_out {
+        idempotency.find_out = Some(find_out.clone());
+    }
+    if let Some(down) = policy.on_store_down {
+        idempotency.unrecorded_passes = down == OnStoreDown::Pass;
+    }
+}
+
+/// What finds out what became of a write is a read of the same service whose path has one
+/// parameter, the key, or none.
+fn check_find_out(manifest: &Manifest, services: &[Loading], faults: &mut Faults) {
+    for service in services {
+        for write in service.found.iter().filter(|found| found.route.idempotency.find_out.is_some())
+        {
+            let asked = write.route.idempotency.find_out.as_deref().unwrap_or_default();
+            let fits = |found: &&Found| {
+                found.route.id == asked
+                    && found.route.method == "GET"
+                    && found.route.template.matches('{').count() <= 1
+            };
+            if service.found.iter().any(|found| fits(&found)) {
+                continue;
+            }
+            let policy = manifest.operations.iter().position(|policy| {
+                policy.find_out.as_deref() == Some(asked)
+                    && policy.id.as_deref().is_none_or(|id| id == write.route.id)
+            });
+            let key = format!("operation[{}].find_out", policy.unwrap_or_default());
+            let message = format!("`{}` cannot find out what became of a write", shown(asked));
+            let expected = "a GET operation of the same service with at most one path parameter";
+            faults.push(fault(key, message).expecting(expected));
         }
     }
 }

@@ -115,9 +115,12 @@ pub(crate) struct InboundLimits {
 }
 
 impl InboundBody {
-    /// A body that is held, to be sent once more.
-    pub(crate) fn held(held: &Arc<Held>) -> Self {
-        Self::Held(Box::new(held.send()))
+    /// A body that is held, to be sent once more; as [`Self::new`].
+    pub(crate) fn held(held: &Arc<Held>, clock: &SharedClock) -> (Self, Option<Arc<InboundState>>) {
+        match held.send(clock) {
+            Some((sending, state)) => (Self::Held(Box::new(sending)), Some(state)),
+            None => (Self::Empty, None),
+        }
     }
 
     /// Wraps a body; `None` for the state when there is nothing to send.
@@ -300,8 +303,10 @@ pub(crate) struct AnswerLimits {
 }
 
 impl UpstreamBody {
+    /// `begun` is what was read of it already.
     pub(crate) fn new(
         incoming: Incoming,
+        begun: Bytes,
         (connection, watch): (Option<Pooled>, Option<Box<Watch>>),
         finish: Box<Finish>,
         limits: AnswerLimits,
@@ -310,7 +315,7 @@ impl UpstreamBody {
         Self {
             incoming,
             stop: Stop::new(limits.at_stop, phase),
-            rest: Bytes::new(),
+            rest: begun,
             piece_max: match finish.exchange.version {
                 Version::HTTP_2 => H2_PIECE_MAX,
                 _ => usize::MAX,
@@ -474,7 +479,9 @@ impl Body for AnswerBody {
             Self::Own(bytes, _) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Self::Upstream(body) => body.incoming.size_hint(),
+            Self::Upstream(body) if body.rest.is_empty() => body.incoming.size_hint(),
+            // Its length stands in the head, where there is one.
+            Self::Upstream(_) => SizeHint::default(),
             Self::Compressed(_) => SizeHint::default(),
         }
     }

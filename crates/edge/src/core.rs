@@ -14,8 +14,10 @@ use plimsoll_base::SharedClock;
 use plimsoll_telemetry::{
     AccessWriter, ConnectionRefusal, Counter, Metrics, MetricsOptions, Shard,
 };
+use plimsoll_writes::Writes;
 use tokio::sync::watch;
 
+use crate::body::Place;
 use crate::config::Config;
 use crate::conn;
 use crate::connections::Connections;
@@ -63,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) own: OwnConnection,
     /// A rehearsal asks the same.
     pub(crate) deny: Arc<DenySet>,
+    /// Where the bodies of keyed writes are held.
+    pub(crate) held: Arc<Place>,
     /// Connections that hold bytes of an answer which the client has not taken yet.
     pub(crate) unflushed: Arc<AtomicU32>,
     /// What `Plimsoll-Status` says; nothing before the state is known.
@@ -111,6 +115,7 @@ pub(crate) struct Core {
     pub(crate) access: Option<Mutex<AccessWriter>>,
     pub(crate) names: Names,
     pub(crate) audit: Option<AuditSink>,
+    pub(crate) writes: Option<Writes>,
     /// The configuration this core saw last. Housekeeping looks anew every second, so that a core
     /// without requests does not hold on to one that was replaced.
     config: Mutex<Cache<Arc<ArcSwap<Config>>, Arc<Config>>>,
@@ -133,6 +138,7 @@ impl Core {
             connections: Arc::default(),
             own: OwnConnection::default(),
             deny: Arc::clone(&running.deny),
+            held: Arc::clone(&running.held),
             unflushed: Arc::default(),
             status: Arc::default(),
             load: vec![Load::default()],
@@ -148,6 +154,7 @@ impl Core {
             access: None,
             names: Names::default(),
             audit: None,
+            writes: None,
             random: Mutex::new(fastrand::Rng::new()),
         })
     }
@@ -192,6 +199,7 @@ pub(crate) struct CoreOptions {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) access: Option<AccessWriter>,
     pub(crate) audit: Option<AuditSink>,
+    pub(crate) writes: Option<Writes>,
     pub(crate) listeners: Vec<CoreListener>,
 }
 
@@ -211,7 +219,7 @@ pub(crate) fn start(options: CoreOptions) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(options: CoreOptions) {
-    let CoreOptions { index, clock, tasks, shared, shard, phase, access, audit, listeners } =
+    let CoreOptions { index, clock, tasks, shared, shard, phase, access, audit, writes, listeners } =
         options;
     let mut until = phase.clone();
     let config = Mutex::new(Cache::new(Arc::clone(&shared.config)));
@@ -225,6 +233,7 @@ async fn run(options: CoreOptions) {
         phase,
         access: access.map(Mutex::new),
         audit,
+        writes,
         names: Names::default(),
         random: Mutex::new(fastrand::Rng::new()),
     });

@@ -13,10 +13,12 @@ use plimsoll_outbound::{Outbound, OutboundOptions};
 use plimsoll_snapshot::{RevocationKeys, Revocations};
 use plimsoll_store::Redis;
 use plimsoll_telemetry::{AccessLog, Counter, Gauge, KeyRefresh, Metrics, Reload};
+use plimsoll_writes::Writes;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::auth::{AuthParts, CallerKey};
+use crate::body::Place;
 use crate::compress::CompressionTried;
 use crate::config::{Config, ConfigError, ConfigInput, Environment};
 use crate::connections::Connections;
@@ -66,6 +68,9 @@ pub struct EdgeOptions {
     pub access_log: Option<AccessLog>,
     /// Where calls of operations that say `audit = true` are noted; without it they are refused.
     pub audit: Option<AuditSink>,
+    /// Where keyed writes are recorded; without it they are refused, unless their operation says
+    /// `on_store_down = "pass"`.
+    pub writes: Option<Writes>,
     /// The key of the hashes that callers are counted by: the same on nodes that count together.
     pub caller_key: Zeroizing<[u8; 32]>,
     /// The Redis by which nodes share their limits, and what their key is known by there.
@@ -159,6 +164,7 @@ impl Edge {
             connections: Arc::new(Connections::default()),
             own: OwnConnection::default(),
             deny: Arc::new(DenySet::default()),
+            held: Place::new(options.input.data_dir.clone()),
             unflushed: Arc::default(),
             status: Arc::default(),
             load: (0..cores).map(|_| Load::default()).collect(),
@@ -185,6 +191,7 @@ impl Edge {
                     shard: options.metrics.shard(index),
                     phase: watching.clone(),
                     audit: options.audit.clone(),
+                    writes: options.writes.clone(),
                     access: options.access_log.as_ref().map(AccessLog::writer),
                     listeners,
                 })

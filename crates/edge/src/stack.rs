@@ -25,7 +25,9 @@ use crate::installation;
 use crate::record::Finish;
 use crate::steps::forward::Passed;
 use crate::steps::route::Route;
-use crate::steps::{accept, answer, audit, authenticate, breaker, client, forward, limit, route};
+use crate::steps::{
+    accept, answer, audit, authenticate, breaker, client, forward, idempotency, limit, route,
+};
 
 /// Answers one request.
 ///
@@ -41,6 +43,16 @@ pub(crate) fn serve(
     let mut body = Unasked::new(body, &head.headers);
     async move {
         let outcome = run(&context, &config, &mut finish.exchange, &mut head, &mut body).await;
+        let outcome = match outcome {
+            // A box, because this is rare; a task of its own, because a client's end is not its end.
+            Ok(Passed::Granted(execution)) => {
+                let execution = idempotency::execute(&context, &config, finish, head, execution);
+                let (done, outcome) = Box::pin(execution).await;
+                finish = done;
+                outcome
+            }
+            outcome => outcome,
+        };
         let outcome = match finish.exchange.audit {
             // A box, because this is rare.
             Some(_) => Box::pin(audit::write(&context, &mut finish.exchange, outcome)).await,
@@ -75,15 +87,32 @@ async fn run(
     // kill switches: a flag that is off answers here
     accept::check_size(config, route, &facts)?;
     // validate: the request against its contract
-    // idempotency: keyed writes are leased, executed once, recorded, replayed
+    // Before the cache and what chooses a release: a replay needs neither.
+    if idempotency::key(route, head)?.is_some() {
+        let keyed = idempotency::begin(context, config, exchange, route, &facts, head, body);
+        return Box::pin(keyed).await;
+    }
     // cache: RFC 9111, safe by identity
     // release: stable or canary, by signed installation
+    send_on(context, config, exchange, route, &facts, head, body).await
+    // answer: steps/answer.rs; record: record.rs, when the answer's last byte is handed over
+}
+
+/// The last steps before the answer, of a keyed write too: what the service gets, if anything.
+pub(crate) async fn send_on(
+    context: &Arc<ConnContext>,
+    config: &Config,
+    exchange: &mut Exchange,
+    route: Route<'_>,
+    facts: &RequestFacts,
+    head: &mut Parts,
+    body: &mut Unasked,
+) -> Result<Passed, Problem> {
     if let Some(standing_in) = breaker::check(context, config, route)? {
         return Ok(standing_in);
     }
     compress::restore_tags(config, exchange, head);
-    forward::forward(context, config, exchange, route, &facts, head, body).await
-    // answer: steps/answer.rs; record: record.rs, when the answer's last byte is handed over
+    forward::forward(context, config, exchange, route, facts, head, body).await
 }
 
 /// What a request came to at the door.

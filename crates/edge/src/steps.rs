@@ -7,5 +7,6 @@ pub(crate) mod authenticate;
 pub(crate) mod breaker;
 pub(crate) mod client;
 pub(crate) mod forward;
+pub(crate) mod idempotency;
 pub(crate) mod limit;
 pub(crate) mod route;

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Upstream,
     /// A tunnel after an upgrade; drain cuts it at the deadline.
     Tunnel,
+    /// One keyed write under way: a request in flight, whether or not its client is still there.
+    Write,
     /// Housekeeping of a core; ends with the core.
     Housekeeping,
     /// A health check; ends by itself.

@@ -227,6 +227,33 @@ codes! {
     /// The operation must leave an entry in the ledger, and none can be taken.
     AuditUnavailable = "0503", SERVICE_UNAVAILABLE, "Audit not available",
         "This operation must be written down, and at the moment it cannot be.";
+
+    // 06xx: keyed writes.
+
+    /// The operation needs a key and none came.
+    KeyMissing = "0601", BAD_REQUEST, "Idempotency key required",
+        "This operation needs an Idempotency-Key: one for each write, the same when it is sent again.";
+    /// What came is no key.
+    KeyMalformed = "0602", BAD_REQUEST, "Malformed idempotency key",
+        "Idempotency-Key is one quoted string (RFC 9651) or one plain value of at most 255 characters.";
+    /// The first request with the key is not done.
+    KeyInUse = "0603", CONFLICT, "Write in progress",
+        "The first request with this Idempotency-Key is not done yet; ask again with the same key.";
+    /// The key was used for another request.
+    KeyOtherRequest = "0604", UNPROCESSABLE_ENTITY, "Idempotency key reused",
+        "This Idempotency-Key was used for another request; each write needs a key of its own.";
+    /// The key was used by another caller.
+    KeyOtherCaller = "0605", CONFLICT, "Idempotency key of another caller",
+        "This Idempotency-Key was used by another caller; its answer is not shown.";
+    /// The write may have been executed.
+    OutcomeUnknown = "0606", GATEWAY_TIMEOUT, "Outcome of the write unknown",
+        "The write may have been done; find out before you send it with another key.";
+    /// No record of the write can be made.
+    RecordUnavailable = "0607", SERVICE_UNAVAILABLE, "Write not recorded",
+        "A write with an Idempotency-Key is recorded first, and at the moment it cannot be.";
+    /// The body of a keyed write cannot be kept until it is sent.
+    BodyNotHeld = "0608", SERVICE_UNAVAILABLE, "Request body not kept",
+        "The body of a write with an Idempotency-Key is read first, and at the moment it cannot be kept.";
 }
 
 impl Code {

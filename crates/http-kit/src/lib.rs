@@ -11,6 +11,7 @@ pub mod codes;
 pub mod coding;
 pub mod forwarded;
 pub mod hygiene;
+pub mod idempotency_key;
 pub mod installation;
 pub mod problem;
 pub mod ratelimit_fields;

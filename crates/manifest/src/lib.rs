@@ -20,6 +20,7 @@ mod fault;
 mod files;
 mod hash;
 mod health;
+mod idempotency;
 mod ledger;
 mod limit;
 mod load;
@@ -48,11 +49,15 @@ pub use cors::CorsSection;
 pub use edge::{EdgeSection, TlsSection, UnknownPaths};
 pub use fault::Fault;
 pub use health::Health;
+pub use idempotency::IdempotencySection;
 pub use ledger::LedgerSection;
 pub use limit::{Limit, LimitPer, LimitUnits};
 pub use load::{Loaded, Overrides, load, load_with, parse};
 pub use objective::{Objective, ObjectiveKind};
-pub use operation::{AuditOnFull, Method, OperationPolicy, OperationSecurity, RevocationRule};
+pub use operation::{
+    AuditOnFull, IdempotencyRule, Method, OnStoreDown, OnUnknownOutcome, OperationPolicy,
+    OperationSecurity, RevocationRule,
+};
 pub use ops::OpsSection;
 pub use passthrough::{Passthrough, PassthroughKind, PassthroughSecurity};
 pub use plan::PlanSection;

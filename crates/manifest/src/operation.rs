@@ -60,6 +60,21 @@ pub struct OperationPolicy {
     /// The document that a GET is answered with while its breaker is open, relative to the
     /// manifest; its name ends in .json, .xml, .html or .txt. Since 0.1.
     pub fallback_file: Option<PathBuf>,
+    /// Whether a write carries an `Idempotency-Key`: `required`, `optional` (one that comes is
+    /// obeyed) or `off`. Default: the contract's `x-idempotency`, else `optional`. Since 0.1.
+    pub idempotency: Option<IdempotencyRule>,
+    /// What happens to a keyed write whose outcome is unknown when it is sent again: `hold` tells
+    /// the client, `retry-upstream-with-key` sends it to a service that obeys the key itself, `ask`
+    /// asks `find_out` first. Default: `hold`. Since 0.1.
+    pub unknown_outcome: Option<OnUnknownOutcome>,
+    /// The read operation of the same service that tells what became of a write: with one path
+    /// parameter, which is filled with the key, or none. Clients are told of it; with
+    /// `unknown_outcome = "ask"` the edge asks it. Since 0.1.
+    #[schemars(length(min = 1, max = 256))]
+    pub find_out: Option<String>,
+    /// What happens to a keyed write while no record can be made: `refuse` answers 503, `pass`
+    /// sends it unrecorded. Default: `refuse`. Since 0.1.
+    pub on_store_down: Option<OnStoreDown>,
     /// Who may call it. Default: the contract's `security`, else a token once there is an issuer.
     /// Since 0.1.
     pub security: Option<OperationSecurity>,
@@ -89,6 +104,40 @@ pub enum AuditOnFull {
     /// Refused with 503 before anything is sent.
     Refuse,
     /// Goes on without an entry, which is counted.
+    Pass,
+}
+
+/// Whether a write carries a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IdempotencyRule {
+    /// Without one it is refused with 400.
+    Required,
+    /// One that comes is obeyed.
+    Optional,
+    /// One that comes means nothing.
+    Off,
+}
+
+/// What happens to a keyed write whose outcome is unknown when it is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnUnknownOutcome {
+    /// The client is told, and nothing is sent.
+    Hold,
+    /// It is sent again: the service obeys the key itself.
+    RetryUpstreamWithKey,
+    /// The read operation `find_out` is asked first.
+    Ask,
+}
+
+/// What happens to a keyed write while no record can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStoreDown {
+    /// Refused with 503 before anything is sent.
+    Refuse,
+    /// Sent unrecorded, which is counted.
     Pass,
 }
 

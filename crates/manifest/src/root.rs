@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthSection, ClientSection, CompressionSection, CorsSection, EdgeSection, LedgerSection, Limit,
-    Objective, OperationPolicy, OpsSection, OriginUrl, Passthrough, PassthroughSecurity,
-    PlanSection, Service, StatusSection, TelemetrySection, UnknownPaths,
+    AuthSection, ClientSection, CompressionSection, CorsSection, EdgeSection, IdempotencySection,
+    LedgerSection, Limit, Objective, OperationPolicy, OpsSection, OriginUrl, Passthrough,
+    PassthroughSecurity, PlanSection, Service, StatusSection, TelemetrySection, UnknownPaths,
 };
 
 /// `plimsoll.toml`: the whole system declared. Every key has a default except where a name or an
@@ -43,6 +43,8 @@ pub struct Manifest {
     pub compression: CompressionSection,
     /// Where the app says what it is, if it already does so in headers of its own. Since 0.1.
     pub client: ClientSection,
+    /// What is kept of keyed writes, and how long. Since 0.1.
+    pub idempotency: IdempotencySection,
     /// What of the ledger waits on this node's disk. Since 0.1.
     pub ledger: LedgerSection,
     /// Metrics, the access log, and OpenTelemetry. Since 0.1.

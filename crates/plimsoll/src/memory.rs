@@ -8,6 +8,7 @@ mod following;
 mod opening;
 mod plan;
 mod shown;
+mod writes;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +37,7 @@ pub(crate) use entries::leave;
 use following::Obeyed;
 pub(crate) use opening::rooms;
 use plan::Plan;
+use writes::KeyedWrites;
 
 /// How long closing may take: the last entries, the last checkpoint, the end of Postgres.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
@@ -76,6 +78,7 @@ pub(crate) struct Shared {
     nodes: Mutex<Option<(Nanos, Vec<NodeAnswer>)>>,
     verified: Verified,
     plan: Plan,
+    writes: KeyedWrites,
     spool: Spool,
     /// The folder of that spool among the others.
     spool_name: String,
@@ -163,6 +166,7 @@ impl Memory {
         let shared = Arc::new(Shared {
             data_dir: options.data_dir.to_owned(),
             clock: Arc::clone(options.clock),
+            writes: KeyedWrites::new(&keyring, options.clock),
             keyring,
             former,
             ledger,
@@ -313,6 +317,7 @@ impl Memory {
         metrics.set(Gauge::LedgerBroken, u64::from(self.shared.broken()));
         metrics.set(Gauge::LedgerSealerUp, u64::from(self.shared.seals()));
         metrics.set(Gauge::LedgerUnsealedAge, standing.unsealed_for.as_secs());
+        self.shared.writes.observe(metrics);
     }
 
     fn revocations(&self) -> u64 {

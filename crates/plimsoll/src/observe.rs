@@ -15,6 +15,7 @@ mod looks;
 mod manifest;
 mod memory;
 mod telemetry;
+mod writes;
 
 use std::collections::HashMap;
 use std::sync::Arc;

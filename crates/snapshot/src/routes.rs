@@ -108,6 +108,9 @@ pub struct OperationRoute {
     /// Whether answers are compressed, where the manifest says so for this operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<bool>,
+    /// What a key makes of a write.
+    #[serde(default, skip_serializing_if = "Idempotency::is_default")]
+    pub idempotency: Idempotency,
     /// The contract's one-line summary, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -134,6 +137,55 @@ pub enum Audit {
     Refuse,
     /// It goes on without an entry, which is counted.
     Pass,
+}
+
+/// What an `Idempotency-Key` makes of an operation that writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// Whether a key is wanted.
+    #[serde(default)]
+    pub rule: KeyRule,
+    /// What happens to a write whose outcome is unknown when it is sent again.
+    #[serde(default)]
+    pub unknown: UnknownOutcome,
+    /// The read operation of the same service that finds out what became of a write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub find_out: Option<String>,
+    /// It is sent unrecorded while no record can be made, which is counted.
+    #[serde(default)]
+    pub unrecorded_passes: bool,
+}
+
+impl Idempotency {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether a write carries a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyRule {
+    /// It must.
+    Required,
+    /// It may.
+    #[default]
+    Optional,
+    /// A key means nothing here.
+    Off,
+}
+
+/// What happens to a write whose outcome is unknown when it is sent again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownOutcome {
+    /// Whoever sends it again is told.
+    #[default]
+    Hold,
+    /// It is sent to the service again: the service itself obeys the key.
+    RetryUpstreamWithKey,
+    /// [`Idempotency::find_out`] is asked first.
+    Ask,
 }
 
 /// What a caller must show to call an operation. It takes effect only where the manifest declares
@@ -258,6 +310,7 @@ mod tests {
                     fallback_file: None,
                     audit: None,
                     compression: None,
+                    idempotency: Idempotency::default(),
                     body_bytes_max: body,
                     total_timeout_ms: time,
                     summary,

@@ -7,8 +7,8 @@ use crate::names::{self, Name};
 
 pub use labels::{
     AnswerCoding, AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal,
-    HealthCheck, InstallationOutcome, KeyRefresh, OtlpRefusal, OtlpSignal, Reload, SlowClient,
-    SpanDrop, UpstreamErrorKind,
+    HealthCheck, InstallationOutcome, KeyRefresh, KeyedWrite, OtlpRefusal, OtlpSignal, Reload,
+    SlowClient, SpanDrop, UpstreamErrorKind,
 };
 
 /// Something that happened once.
@@ -58,6 +58,8 @@ pub enum Counter<'a> {
     Compressed(AnswerCoding),
     /// An answer was not compressed because memory for it was in use.
     CompressionSkipped,
+    /// Something became of a keyed write.
+    KeyedWrite(KeyedWrite),
     /// A limit refused a request.
     LimitRefused {
         /// The limit's name.
@@ -177,9 +179,10 @@ const COMPRESSED: Group = group(&names::COMPRESSED, after(&AUDIT_REFUSED), Answe
 const COMPRESSION_SKIPPED: Group = group(&names::COMPRESSION_SKIPPED, after(&COMPRESSED), &[]);
 const INSTALLATIONS: Group =
     group(&names::INSTALLATIONS, after(&COMPRESSION_SKIPPED), InstallationOutcome::LABELS);
+const KEYED_WRITES: Group = group(&names::KEYED_WRITES, after(&INSTALLATIONS), KeyedWrite::LABELS);
 
 /// Every group, in the order of the array.
-pub(crate) static GROUPS: [Group; 22] = [
+pub(crate) static GROUPS: [Group; 23] = [
     ACCEPTED,
     REFUSED,
     TLS_FAILED,
@@ -202,10 +205,11 @@ pub(crate) static GROUPS: [Group; 22] = [
     COMPRESSED,
     COMPRESSION_SKIPPED,
     INSTALLATIONS,
+    KEYED_WRITES,
 ];
 
 /// The length of the array.
-pub(crate) const FIXED: usize = after(&INSTALLATIONS);
+pub(crate) const FIXED: usize = after(&KEYED_WRITES);
 
 impl<'a> Counter<'a> {
     pub(crate) fn place(self) -> Place<'a> {
@@ -232,6 +236,7 @@ impl<'a> Counter<'a> {
             Counter::Compressed(coding) => COMPRESSED.start + coding as usize,
             Counter::CompressionSkipped => COMPRESSION_SKIPPED.start,
             Counter::AuditRefused(when) => AUDIT_REFUSED.start + when as usize,
+            Counter::KeyedWrite(outcome) => KEYED_WRITES.start + outcome as usize,
             Counter::LimitRefused { policy } => {
                 return Place::Labelled(&names::LIMIT_REFUSED, policy, "");
             }
@@ -311,6 +316,12 @@ pub enum Gauge {
     AuditLost,
     /// Operations whose breaker is not closed.
     BreakersOpen,
+    /// Keyed writes that are executed now.
+    KeyedWritesExecuting,
+    /// Keyed writes whose outcome is unknown.
+    KeyedWritesUnknown,
+    /// Keyed writes whose answer is kept.
+    KeyedWritesKept,
 }
 
 impl Gauge {
@@ -335,6 +346,9 @@ impl Gauge {
         (Gauge::AuditSpooled, &names::AUDIT_SPOOLED),
         (Gauge::AuditLost, &names::AUDIT_LOST),
         (Gauge::BreakersOpen, &names::BREAKERS_OPEN),
+        (Gauge::KeyedWritesExecuting, &names::KEYED_WRITES_EXECUTING),
+        (Gauge::KeyedWritesUnknown, &names::KEYED_WRITES_UNKNOWN),
+        (Gauge::KeyedWritesKept, &names::KEYED_WRITES_KEPT),
     ];
 }
 

@@ -63,7 +63,7 @@ pub fn metrics_page() -> String {
         ["otlp_", "database_calls", "app_start_"].iter().any(|part| own(name).starts_with(part))
     });
     section(&mut page, "Memory", |name| {
-        ["database_up", "epoch", "revocations", "ledger_", "audit_"]
+        ["database_up", "epoch", "revocations", "ledger_", "audit_", "keyed_writes"]
             .iter()
             .any(|part| own(name).starts_with(part))
     });

@@ -32,8 +32,8 @@ pub use access::{
 };
 pub use counter::{
     AnswerCoding, AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal, Counter,
-    Gauge, HealthCheck, InstallationOutcome, KeyRefresh, OtlpRefusal, OtlpSignal, Reload,
-    SlowClient, SpanDrop, UpstreamErrorKind,
+    Gauge, HealthCheck, InstallationOutcome, KeyRefresh, KeyedWrite, OtlpRefusal, OtlpSignal,
+    Reload, SlowClient, SpanDrop, UpstreamErrorKind,
 };
 pub use doc::metrics_page;
 pub use logging::{LogError, LogFormat, init_logging, init_logging_filtered};

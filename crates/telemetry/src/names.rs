@@ -168,6 +168,14 @@ names! {
         "Audited calls that left no entry since the start; more than 0 needs a person.";
     AUDIT_REFUSED = "plimsoll_audit_refused_total" Counter "calls" ["when"],
         "Calls refused because they could leave no entry, before or after the service had them.";
+    KEYED_WRITES = "plimsoll_keyed_writes_total" Counter "requests" ["outcome"],
+        "Writes with an Idempotency-Key, by what became of them.";
+    KEYED_WRITES_EXECUTING = "plimsoll_keyed_writes_executing" Gauge "writes" [],
+        "Keyed writes that a service has now, on any node, as the database last said.";
+    KEYED_WRITES_UNKNOWN = "plimsoll_keyed_writes_unknown" Gauge "writes" [],
+        "Keyed writes whose outcome is unknown, until they expire.";
+    KEYED_WRITES_KEPT = "plimsoll_keyed_writes_kept" Gauge "writes" [],
+        "Keyed writes whose answer is kept; counted to 20,000.";
     ACCESS_LOG_QUEUED = "plimsoll_access_log_queued_chunks" Gauge "chunks" [],
         "Chunks of the access log that wait to be written.";
     ACCESS_LOG_DROPPED = "plimsoll_access_log_dropped_total" Counter "lines" [],

@@ -105,7 +105,7 @@ pub(super) fn name(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_snapshot::Security;
+    use plimsoll_snapshot::{Idempotency, Security};
 
     use super::*;
 
@@ -125,6 +125,7 @@ mod tests {
             fallback_file: None,
             audit: None,
             compression: None,
+            idempotency: Idempotency::default(),
             summary: None,
         })
     }

@@ -119,7 +119,10 @@ fn vendor_keys_are_read_and_wrong_ones_named() {
     assert_eq!(route(&with("x-body-bytes-max", json!("1MiB"))).body_bytes_max, Some(1 << 20));
     assert_eq!(route(&with("x-body-bytes-max", json!(7))).body_bytes_max, Some(7));
     assert_eq!(route(&with("x-total-timeout", json!("5s"))).total_timeout_ms, Some(5_000));
+    let keyed = route(&with("x-idempotency", json!("required"))).idempotency;
+    assert_eq!(keyed.rule, KeyRule::Required);
     let plain = route(&with("x-other", json!(0)));
+    assert_eq!(plain.idempotency, Idempotency::default());
     assert_eq!((plain.cost, plain.body_bytes_max, plain.total_timeout_ms), (1, None, None));
     for (key, value) in [
         ("x-cost", json!(0)),
@@ -127,6 +130,7 @@ fn vendor_keys_are_read_and_wrong_ones_named() {
         ("x-body-bytes-max", json!("many")),
         ("x-total-timeout", json!(5)),
         ("x-total-timeout", json!("0s")),
+        ("x-idempotency", json!(true)),
     ] {
         let said = said(&with(key, value));
         assert!(said[0].contains(&format!("#/paths/~1a/get/{key}: ")), "{said:?}");

@@ -240,6 +240,16 @@ fn a_policy_for_nothing_is_a_fault_with_a_suggestion() {
     let fault =
         with("[[operation]]\nmethod = \"GET\"\npath = \"/v1/orders/{x}\"\nid = \"status\"\n");
     assert!(fault.contains("`status` is what GET /v1/status is called already"), "{fault}");
+    let find_out =
+        |id: &str| with(&format!("[[operation]]\nid = \"createOrder\"\nfind_out = \"{id}\"\n"));
+    let fault = find_out("createOrder");
+    let start = "conf/plimsoll.toml:10:1: operation[0].find_out: `createOrder` cannot find out";
+    assert!(fault.starts_with(start), "{fault}");
+    let sound = "[[operation]]\nid = \"createOrder\"\nfind_out = \"getOrder\"\n";
+    let manifest = format!("{SHOP}\n{sound}");
+    let routes = loaded(&manifest, &[("conf/shop.yaml", SHOP_YAML)]).unwrap();
+    let create = routes.services[0].operations.iter().find(|o| o.id == "createOrder").unwrap();
+    assert_eq!(create.idempotency.find_out.as_deref(), Some("getOrder"));
     let limit = "[[limit]]\nname = \"l\"\nper = \"ip\"\nquota = 1\nwindow = \"1s\"\n\
                  operations = [\"status\", \"listOrder\"]\n";
     let fault = with(limit);

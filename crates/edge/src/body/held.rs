@@ -20,10 +20,11 @@ use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use plimsoll_base::SharedClock;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::Polled;
+use super::{InboundState, Polled};
 
 /// Bytes of one body that are kept in memory; a longer one goes to a file.
 const MEMORY_BYTES_MAX: usize = 64 * 1024;
@@ -82,9 +83,10 @@ struct Taken {
 }
 
 /// A held body on its way out, once.
-#[derive(Debug)]
 pub(crate) struct Sending {
     held: Arc<Held>,
+    state: Arc<InboundState>,
+    clock: SharedClock,
     at: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     trailers: Option<HeaderMap>,
@@ -188,10 +190,26 @@ impl Held {
         &self.digest
     }
 
-    /// The body, to be sent once more.
-    pub(crate) fn send(self: &Arc<Self>) -> Sending {
+    /// The body, to be sent once more, and what becomes of that; `None` where there is nothing to
+    /// send.
+    pub(super) fn send(
+        self: &Arc<Self>,
+        clock: &SharedClock,
+    ) -> Option<(Sending, Arc<InboundState>)> {
         let trailers = self.trailers.clone();
-        Sending { held: Arc::clone(self), at: 0, reading: None, trailers }
+        if self.bytes == 0 && trailers.is_none() {
+            return None;
+        }
+        let state = Arc::new(InboundState::default());
+        let sending = Sending {
+            held: Arc::clone(self),
+            state: Arc::clone(&state),
+            clock: Arc::clone(clock),
+            at: 0,
+            reading: None,
+            trailers,
+        };
+        Some((sending, state))
     }
 }
 
@@ -261,11 +279,20 @@ async fn blocking<T: Send + 'static>(
 
 impl Sending {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Polled<io::Error> {
+        let polled = self.poll_piece(cx);
+        if polled.is_ready() && self.is_end() {
+            self.state.complete(self.clock.now());
+        }
+        polled
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Polled<io::Error> {
         if self.at == self.held.bytes {
             return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
         }
         let Some(file) = &self.held.file else {
             self.at = self.held.bytes;
+            self.state.bytes.fetch_add(self.at, Ordering::Relaxed);
             return Poll::Ready(Some(Ok(Frame::data(self.held.memory.clone()))));
         };
         let reading = match &mut self.reading {
@@ -281,6 +308,7 @@ impl Sending {
         self.reading = None;
         let chunk = read.flatten()?;
         self.at += chunk.len() as u64;
+        self.state.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
@@ -322,15 +350,20 @@ mod tests {
     }
 
     async fn sent(held: &Arc<Held>) -> (Vec<u8>, Option<HeaderMap>) {
-        let (mut sending, mut out, mut trailers) = (held.send(), Vec::new(), None);
+        let clock = plimsoll_base::SystemClock::shared();
+        let Some((mut sending, state)) = held.send(&clock) else { return (Vec::new(), None) };
+        let (mut out, mut trailers) = (Vec::new(), None);
         assert_eq!(sending.size_hint().exact(), Some(held.bytes));
         while let Some(frame) = poll_fn(|cx| sending.poll(cx)).await {
+            assert!(
+                sending.is_end() == (state.outcome() == super::super::InboundOutcome::Complete)
+            );
             match frame.unwrap().into_data() {
                 Ok(data) => out.extend_from_slice(&data),
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
         }
-        assert!(sending.is_end());
+        assert_eq!(state.bytes(), out.len() as u64);
         (out, trailers)
     }
 
@@ -381,7 +414,7 @@ mod tests {
             file.read_exact_at(&mut on_disk, 0).unwrap();
             assert!(!on_disk.windows(11).any(|w| w == b"card number"), "it can be read");
             file.write_all_at(&[on_disk[70_000] ^ 1], 70_000).unwrap();
-            let mut sending = held.send();
+            let (mut sending, _) = held.send(&plimsoll_base::SystemClock::shared()).unwrap();
             assert!(poll_fn(|cx| sending.poll(cx)).await.unwrap().is_ok());
             assert!(poll_fn(|cx| sending.poll(cx)).await.unwrap().is_err());
         });

@@ -2,12 +2,15 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
+
+use super::Held;
 
 /// How much of a refused request's body is read, bytes, and how often it is looked at, so that the
 /// connection can carry the next request. More costs more than a new connection.
@@ -17,6 +20,8 @@ const READ_OFF_LOOKS_MAX: usize = 8;
 /// A request's body that nobody has asked for yet.
 pub(crate) struct Unasked {
     incoming: Option<Incoming>,
+    /// It was read, and is kept.
+    held: Option<Arc<Held>>,
     /// The client sends it only once it is told to (`Expect: 100-continue`).
     waits: bool,
 }
@@ -24,7 +29,22 @@ pub(crate) struct Unasked {
 impl Unasked {
     pub(crate) fn new(incoming: Incoming, headers: &HeaderMap) -> Self {
         let waits = !incoming.is_end_stream() && headers.contains_key(header::EXPECT);
-        Self { incoming: Some(incoming), waits }
+        Self { incoming: Some(incoming), held: None, waits }
+    }
+
+    /// Nothing to send.
+    pub(crate) fn none() -> Self {
+        Self { incoming: None, held: None, waits: false }
+    }
+
+    /// What was read before anything is sent.
+    pub(crate) fn of_held(held: &Arc<Held>) -> Self {
+        Self { incoming: None, held: Some(Arc::clone(held)), waits: false }
+    }
+
+    /// The body, held.
+    pub(crate) fn held(&self) -> Option<&Arc<Held>> {
+        self.held.as_ref()
     }
 
     /// The body, for whoever passes it on.

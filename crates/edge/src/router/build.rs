@@ -111,6 +111,7 @@ impl Router {
             fallback_file: route.fallback_file.clone(),
             audit: route.audit,
             compression: route.compression,
+            idempotency: route.idempotency.clone(),
             body_bytes_max: route.body_bytes_max,
             total_timeout: route.total_timeout_ms.map(Duration::from_millis),
         });

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use http::{HeaderMap, Method};
-use plimsoll_snapshot::{OperationRoute, Routes, Security, ServiceRoutes};
+use plimsoll_snapshot::{Idempotency, OperationRoute, Routes, Security, ServiceRoutes};
 use proptest::prelude::*;
 
 use super::{Match, Router, RouterFault, RouterOptions};
@@ -156,6 +156,7 @@ fn build(table: &[(Method, String)]) -> Result<Router, RouterFault> {
             breaker: None,
             fallback_file: None,
             audit: None,
+            idempotency: Idempotency::default(),
             summary: None,
         })
         .collect();

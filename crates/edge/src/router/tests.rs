@@ -1,7 +1,7 @@
 //! What the router answers, case by case.
 
 use http::{HeaderMap, HeaderValue, Method};
-use plimsoll_snapshot::{ApiVersion, OperationRoute, Routes, Security, ServiceRoutes};
+use plimsoll_snapshot::{ApiVersion, Idempotency, OperationRoute, Routes, Security, ServiceRoutes};
 
 use super::{Kinds, Match, PassthroughOptions, Router, RouterFault, RouterOptions};
 
@@ -25,6 +25,7 @@ fn service(name: &str, version: Option<ApiVersion>, operations: &[&str]) -> Serv
                 breaker: None,
                 fallback_file: None,
                 audit: None,
+                idempotency: Idempotency::default(),
                 summary: None,
             }
         })

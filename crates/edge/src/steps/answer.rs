@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, Version, header, response};
 use plimsoll_base::failpoint;
-use plimsoll_http_kit::Problem;
 use plimsoll_http_kit::hygiene::strip_response;
 use plimsoll_http_kit::request_id::X_REQUEST_ID;
+use plimsoll_http_kit::{Code, Problem};
 use plimsoll_telemetry::Counter;
 
 use crate::body::{AnswerBody, InboundOutcome, UpstreamBody};
@@ -51,7 +51,7 @@ pub(crate) fn passed_on(
             context.state.set_upgraded();
             Response::from_parts(head, AnswerBody::Own(None, Some(finish)))
         }
-        Passed::Upstream { answer, limits } => {
+        Passed::Upstream { answer, begun, limits } => {
             let (mut head, incoming) = answer.response.into_parts();
             finish.answered(head.status);
             strip_response(&mut head.headers, &answer.facts);
@@ -65,11 +65,13 @@ pub(crate) fn passed_on(
             installation::offer(config, exchange, &mut head.headers);
             let plan = compress::decide(config, exchange, head.status, &mut head.headers, None);
             let version = exchange.version;
-            let body =
-                UpstreamBody::new(incoming, (answer.connection, answer.watch), finish, limits);
+            let back = (answer.connection, answer.watch);
+            let body = UpstreamBody::new(incoming, begun, back, finish, limits);
             let body = AnswerBody::Upstream(Box::new(body));
             Response::from_parts(head, Plan::carry_out(plan, version, body))
         }
+        // It was executed before anybody is answered.
+        Passed::Granted(_) => refused(context, config, finish, Problem::new(Code::Internal)),
     }
 }
 

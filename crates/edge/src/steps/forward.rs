@@ -23,6 +23,7 @@ use crate::body::{AnswerLimits, AtStop, InboundBody, InboundLimits, InboundOutco
 use crate::config::{Config, Service};
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
+use crate::steps::idempotency::Execution;
 use crate::steps::route::Route;
 use crate::steps::{accept, breaker};
 use crate::upstream::{self, Answer, Message, Pace, Retries, UpstreamError};
@@ -46,7 +47,14 @@ pub(crate) enum Passed {
     /// The connection leaves HTTP.
     Switched(Response<Incoming>),
     /// A service's answer.
-    Upstream { answer: Answer, limits: AnswerLimits },
+    Upstream {
+        answer: Answer,
+        /// What was read of its body already.
+        begun: Bytes,
+        limits: AnswerLimits,
+    },
+    /// A keyed write that is to be executed once.
+    Granted(Box<Execution>),
 }
 
 impl Passed {
@@ -55,6 +63,8 @@ impl Passed {
             Self::Own(response) => response.status(),
             Self::Switched(response) => response.status(),
             Self::Upstream { answer, .. } => answer.response.status(),
+            // Nobody is answered so: the execution ends with another.
+            Self::Granted(_) => StatusCode::ACCEPTED,
         }
     }
 }
@@ -86,11 +96,10 @@ pub(crate) async fn forward(
     let grpc = matches!(route, Route::Passthrough(p) if p.kinds.grpc) && is_grpc(&head.headers);
     prepare_head(config, exchange, service, facts, head)?;
     let now = context.core.clock.now();
-    let total = match route {
-        Route::Operation(operation) => operation.total_timeout.unwrap_or(service.total_timeout),
-        _ => service.total_timeout,
-    };
-    exchange.deadline = (!streams).then(|| Deadline::after(exchange.started, total));
+    let total = total_timeout(route, service);
+    // A keyed write has its deadline already: reading its body took no time of it.
+    let deadline = exchange.deadline.unwrap_or_else(|| Deadline::after(exchange.started, total));
+    exchange.deadline = (!streams).then_some(deadline);
     exchange.upstream_sent = Some(now);
     if let Some(client) = client_upgrade {
         // A box, because this is rare and large.
@@ -103,7 +112,11 @@ pub(crate) async fn forward(
     } else {
         InboundLimits { bytes_max, idle: config.bounds.body_idle }
     };
-    let (body, state) = InboundBody::new(body.take(), limits, &context.core.clock);
+    let clock = &context.core.clock;
+    let (body, state) = match body.held() {
+        Some(held) => InboundBody::held(held, clock),
+        None => InboundBody::new(body.take(), limits, clock),
+    };
     if state.is_some() && !head.headers.contains_key(header::CONTENT_LENGTH) {
         // Said in so many words, because hyper takes a GET without a length for one without a body.
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -147,7 +160,7 @@ pub(crate) async fn forward(
                     false => AtStop::Waited,
                 },
             };
-            Ok(Passed::Upstream { answer, limits })
+            Ok(Passed::Upstream { answer, begun: Bytes::new(), limits })
         }
         Err(error) => Err(problem_of(context, config, route, exchange, service, &error)),
     }
@@ -161,6 +174,14 @@ fn retries<'s>(route: Route<'_>, service: &'s Service) -> Retries<'s> {
     };
     let rule = own.unwrap_or(service.retries.rule);
     Retries { policy: &service.retries, rule, budget: &service.budget }
+}
+
+/// How long the exchange with the service may take.
+pub(crate) fn total_timeout(route: Route<'_>, service: &Service) -> Duration {
+    match route {
+        Route::Operation(operation) => operation.total_timeout.unwrap_or(service.total_timeout),
+        _ => service.total_timeout,
+    }
 }
 
 fn own_document(document: &Bytes) -> Response<Bytes> {
@@ -221,7 +242,8 @@ async fn switch(
         Ok(response) => {
             let limits =
                 AnswerLimits { left: None, idle: service.total_timeout, at_stop: AtStop::Waited };
-            Ok(Passed::Upstream { answer: Answer::new(response, None), limits })
+            let answer = Answer::new(response, None);
+            Ok(Passed::Upstream { answer, begun: Bytes::new(), limits })
         }
         Err(error) => {
             count(context, service, &error);
@@ -391,17 +413,28 @@ fn problem_of(
     error: &UpstreamError,
 ) -> Problem {
     // The client's own fault comes first: a body that broke off broke the upstream request, too.
-    match exchange.body.as_ref().map(|body| body.outcome()) {
-        Some(InboundOutcome::TooLarge) => {
-            return accept::too_large(accept::body_bytes_max(config, route));
-        }
-        Some(InboundOutcome::TooSlow) => return Problem::new(Code::BodyTimeout),
-        Some(InboundOutcome::Broken) => return Problem::new(Code::BadBody),
-        _ => {}
+    if let Some(problem) = problem_of_body(config, route, exchange) {
+        return problem;
     }
     count(context, service, error);
     tracing::debug!(service = %service.name, %error, "no answer from the service");
     Problem::new(code_of(error))
+}
+
+/// What the client did wrong with its body.
+pub(crate) fn problem_of_body(
+    config: &Config,
+    route: Route<'_>,
+    exchange: &Exchange,
+) -> Option<Problem> {
+    match exchange.body.as_ref().map(|body| body.outcome()) {
+        Some(InboundOutcome::TooLarge) => {
+            Some(accept::too_large(accept::body_bytes_max(config, route)))
+        }
+        Some(InboundOutcome::TooSlow) => Some(Problem::new(Code::BodyTimeout)),
+        Some(InboundOutcome::Broken) => Some(Problem::new(Code::BadBody)),
+        _ => None,
+    }
 }
 
 fn count(context: &ConnContext, service: &Service, error: &UpstreamError) {

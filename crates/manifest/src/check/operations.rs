@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::paths::owned;
-use crate::{OperationPolicy, OperationSecurity};
+use crate::{IdempotencyRule, OnUnknownOutcome, OperationPolicy, OperationSecurity};
 
 pub(super) fn check(cx: &mut Context<'_>) {
     let operations = &cx.manifest.operations;
@@ -15,6 +15,7 @@ pub(super) fn check(cx: &mut Context<'_>) {
             cx.require_service(&format!("{key}.service"), service.as_str());
         }
         security(cx, &key, operation);
+        idempotency(cx, &key, operation);
         if let Some(path) = &operation.path
             && let Some(own) = owned(cx, path.as_str(), |_| false)
         {
@@ -90,6 +91,22 @@ fn security(cx: &mut Context<'_>, key: &str, operation: &OperationPolicy) {
         cx.refuse(&format!("{key}.security"), "no issuer could verify the token", expected);
     } else if !open && !scopes.is_empty() {
         cx.refuse(&at, "no issuer could verify the token that holds them", expected);
+    }
+}
+
+/// Who asks has to know whom, and what is off has no policy.
+fn idempotency(cx: &mut Context<'_>, key: &str, operation: &OperationPolicy) {
+    if operation.unknown_outcome == Some(OnUnknownOutcome::Ask) && operation.find_out.is_none() {
+        let message = "nothing is named that could be asked";
+        cx.refuse(&format!("{key}.unknown_outcome"), message, "`find_out` beside it");
+    }
+    let of_keys = operation.unknown_outcome.is_some()
+        || operation.find_out.is_some()
+        || operation.on_store_down.is_some();
+    if operation.idempotency == Some(IdempotencyRule::Off) && of_keys {
+        let message = "keys are off here, and what happens to keyed writes is set";
+        let expected = "`required` or `optional`, or none of the other keys";
+        cx.refuse(&format!("{key}.idempotency"), message, expected);
     }
 }
 

@@ -41,6 +41,20 @@ fn limits_that_cannot_be_kept_are_refused() {
 }
 
 #[test]
+fn what_is_said_of_keys_has_a_meaning() {
+    let policy =
+        |more: &str| format!("[[operation]]\nmethod = \"POST\"\npath = \"/a\"\n{more}{SHOP}");
+    let ask = "unknown_outcome = \"ask\"";
+    let nobody = (4, "operation[0].unknown_outcome", "nothing is named that could be asked");
+    expect(&policy(ask), &[nobody]);
+    sound(&policy(&format!("{ask}\nfind_out = \"read\"")));
+    let off = "idempotency = \"off\"\non_store_down = \"pass\"";
+    expect(&policy(off), &[(4, "operation[0].idempotency", "keys are off here")]);
+    let never = "idempotency = \"never\"";
+    expect(&policy(never), &[(4, "operation[0].idempotency", "`never`")]);
+}
+
+#[test]
 fn a_policy_says_which_operation_it_is_for() {
     for (text, line, key, part) in [
         ("[[operation]]\ncost = 2", 1, "operation[0]", "names no operation"),

@@ -138,6 +138,7 @@ impl Started {
             metrics: Arc::clone(&metrics),
             access_log: Some(access_log),
             audit: Some(memory.audit()),
+            writes: Some(memory.writes()),
             caller_key,
             limits_shared,
             control: Handle::current(),

@@ -23,7 +23,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Whose schemas there are, in the order in which they are migrated.
 pub(crate) fn rooms() -> Vec<Room> {
-    vec![plimsoll_snapshot::ROOM, plimsoll_events::ROOM, plimsoll_ledger::ROOM]
+    vec![
+        plimsoll_snapshot::ROOM,
+        plimsoll_events::ROOM,
+        plimsoll_ledger::ROOM,
+        plimsoll_writes::ROOM,
+    ]
 }
 
 /// What the work on the database is started with.
@@ -137,6 +142,9 @@ impl Shared {
         tasks.spawn(Arc::clone(self).look_at_nodes(pool.clone(), work.stop.clone()));
         tasks.spawn(Arc::clone(self).look_at_board(work.stop.clone()));
         tasks.spawn(Arc::clone(self).verify_now_and_then(pool.clone(), work.stop.clone()));
+        if let Some(engine) = self.writes.engine() {
+            tasks.spawn(engine.run(pool.clone(), work.stop.clone()));
+        }
         let (ledger, stop) = (self.ledger.clone(), work.stop.clone());
         tasks.spawn(work.importer.run(leftovers, pool, ledger, stop));
         let sealer = self.sealer_at_rest.lock().unwrap_or_else(PoisonError::into_inner).take();

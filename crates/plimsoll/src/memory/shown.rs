@@ -56,6 +56,7 @@ impl Memory {
                 spool_records: standing.spool.records,
                 verified,
             },
+            writes: self.shared.writes.shown(),
             board: self.shared.plan.stood(),
         }
     }

@@ -29,6 +29,8 @@ pub(super) const REVOCATION: EvidenceKind = measured("identity", "identity.revoc
 pub(super) const DATABASE: EvidenceKind = measured("telemetry", "telemetry.database");
 pub(super) const READ: EvidenceKind = measured("telemetry", "telemetry.read");
 
+pub(super) const IDEMPOTENCY: EvidenceKind = measured("writes", "writes.idempotency");
+
 /// Not looked at but told: by `plimsoll restore --rehearse`, over `ops.sock`.
 const RESTORED: EvidenceKind = measured("store", "store.restored");
 
@@ -51,6 +53,7 @@ const MEASURED: [EvidenceKind; 14] = [
     REVOCATION,
     DATABASE,
     READ,
+    IDEMPOTENCY,
 ];
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use plimsoll_console::Rooms;
 use plimsoll_ledger::EvidenceKind;
 
 use super::facts::Seen;
-use super::{Observer, contracts, edge, kinds, manifest, memory, telemetry};
+use super::{Observer, contracts, edge, kinds, manifest, memory, telemetry, writes};
 
 /// Something that is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub(super) enum Look {
     Revocation,
     Database,
     Read,
+    Idempotency,
     Objectives,
 }
 
@@ -42,6 +43,7 @@ impl Look {
         Self::Revocation,
         Self::Database,
         Self::Read,
+        Self::Idempotency,
         Self::Objectives,
     ];
 
@@ -62,6 +64,7 @@ impl Look {
             Self::Revocation => kinds::REVOCATION,
             Self::Database => kinds::DATABASE,
             Self::Read => kinds::READ,
+            Self::Idempotency => kinds::IDEMPOTENCY,
             Self::Objectives => kinds::OBJECTIVES,
         }
     }
@@ -87,6 +90,7 @@ impl Look {
             Self::Revocation => memory::revocation(observer, rooms).await,
             Self::Database => Ok(Some(telemetry::database(observer))),
             Self::Read => Ok(Some(telemetry::read(observer))),
+            Self::Idempotency => writes::idempotency(observer, rooms).await.map(Some),
             Self::Objectives => Ok(Some(manifest::objectives(observer))),
         }
     }

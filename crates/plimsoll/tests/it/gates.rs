@@ -7,6 +7,7 @@ mod memory;
 mod newcomer;
 mod restored;
 mod telemetry;
+mod writes;
 
 use std::path::Path;
 use std::time::Duration;

@@ -36,6 +36,7 @@ mod gates;
 mod http2;
 #[cfg(test)]
 mod installations;
+mod keyed;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]

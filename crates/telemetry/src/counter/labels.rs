@@ -68,6 +68,34 @@ labels! {
 }
 
 labels! {
+    /// What became of a write with a key.
+    KeyedWrite {
+        /// It was sent to the service, and its answer is kept.
+        Executed => "executed",
+        /// It was sent, and the service said "come again": nothing is kept.
+        Declined => "declined",
+        /// It was to be sent, and nothing of it can have been executed.
+        NotSent => "not_sent",
+        /// It was answered with the first one's answer.
+        Replayed => "replayed",
+        /// It waited for the first one, and that was not done in time.
+        InProgress => "in_progress",
+        /// Its key was used for another request.
+        OtherRequest => "other_request",
+        /// Its key was used by another caller.
+        OtherCaller => "other_caller",
+        /// It may have been executed.
+        Unknown => "unknown",
+        /// No record could be made, and it was not sent.
+        Unrecorded => "unrecorded",
+        /// No record could be made, and it was sent: `on_store_down = "pass"`.
+        PassedUnrecorded => "passed_unrecorded",
+        /// It was answered, and that could not be noted in time.
+        AnswerNotNoted => "answer_not_noted",
+    }
+}
+
+labels! {
     /// How authenticating a request ended.
     AuthOutcome {
         /// A token was verified.

@@ -252,6 +252,16 @@ def memory():
         one("Ledger: age of the oldest unsealed entry", "If it grows, an open transaction holds "
             "the sealer back, or no node seals.",
             gauge("plimsoll.ledger_unsealed_age_seconds", NODE, "host"), "second", width=4),
+        one("Keyed writes", "By what became of them. If many are unrecorded, the database is "
+            "away; if many are unknown, the service breaks off.",
+            total("plimsoll.keyed_writes.count", NODE, "outcome"), width=4, bars=True),
+        one("Keyed writes executing", "What services have now, on any node.",
+            gauge("plimsoll.keyed_writes_executing", NODE, "host"), width=4),
+        one("Keyed writes of unknown outcome", "If they grow, look them up in the service; "
+            "docs/idempotency.md says how.",
+            gauge("plimsoll.keyed_writes_unknown", NODE, "host"), width=4),
+        one("Keyed writes kept", "Answers that can be replayed, until they expire.",
+            gauge("plimsoll.keyed_writes_kept", NODE, "host"), width=4),
     )
 
 

@@ -351,6 +351,18 @@ def memory():
               "the disk fails: bring the database back.",
               [query(rate("plimsoll_audit_refused_total", NODE, "when"), "{{when}}")],
               PER_SECOND, ANY, width=8),
+        lines("Keyed writes",
+              "Writes with an Idempotency-Key, a second, by what became of them. If many are "
+              "unrecorded, the database is away; if many are unknown, the service breaks off.",
+              [query(rate("plimsoll_keyed_writes_total", NODE, "outcome"), "{{outcome}}")],
+              PER_SECOND, width=8),
+        lines("Keyed writes by state",
+              "Records in the database. If the unknown ones grow, look them up in the service; "
+              "docs/idempotency.md says how.",
+              [query(f"plimsoll_keyed_writes_executing{{{NODE}}}", "executing: {{instance}}"),
+               query(f"plimsoll_keyed_writes_unknown{{{NODE}}}", "unknown: {{instance}}"),
+               query(f"plimsoll_keyed_writes_kept{{{NODE}}}", "kept: {{instance}}")],
+              POINTS, width=8),
     )
 
 

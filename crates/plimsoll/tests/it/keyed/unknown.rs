@@ -1,0 +1,125 @@
+//! A service that may have executed a write and did not say so, and a database that is away.
+
+use std::time::Duration;
+
+use plimsoll_testkit::Script;
+
+use super::{executions, write};
+use crate::memory::soon;
+use crate::scene::{Scene, problem};
+
+const SHORT: &str = "[service.timeouts]\ntotal = \"1s\"\nfirst_byte = \"1s\"\nconnect = \"1s\"\n";
+
+fn shop(policy: &str) -> Scene {
+    let operation = format!("[[operation]]\nmethod = \"POST\"\npath = \"/orders\"\n{policy}\n");
+    let read = "[[operation]]\nid = \"orderByKey\"\nmethod = \"GET\"\npath = \"/by-key/{key}\"\n";
+    Scene::open("", SHORT, &format!("{operation}{read}"))
+}
+
+#[test]
+fn what_may_have_been_executed_is_held_and_the_client_is_told_how_to_find_out() {
+    let scene = shop("find_out = \"orderByKey\"");
+    for (key, script) in [("a", "reset"), ("b", "never"), ("c", "body=100;cut-after=10")] {
+        let first = problem(&write(&scene, key, script, &[], b"a"), 504, "PLM-EDGE-0606");
+        assert_eq!(first["outcome"], "unknown");
+        assert_eq!(first["find_out"], "GET /by-key/{key}");
+        let before = executions(&scene);
+        let again = write(&scene, key, "status=201", &[("x-script", script)][..0], b"a");
+        let again = problem(&again, 504, "PLM-EDGE-0606");
+        assert!(again["unknown_for_seconds"].is_u64(), "{again}");
+        assert_eq!(executions(&scene), before, "{script}");
+    }
+}
+
+#[test]
+fn what_cannot_have_been_executed_is_released() {
+    let scene = Scene::start(|_| {
+        let nobody = plimsoll_testkit::free_addr().unwrap();
+        crate::scene::open_manifest(&format!("http://{nobody}"), "", "", "")
+    });
+    problem(&write(&scene, "k", "", &[], b"a"), 502, "PLM-EDGE-0401");
+    let manifest = crate::scene::open_manifest(&scene.origin.url(), "", "", "");
+    scene.edge.write_manifest(&manifest).unwrap();
+    scene.edge.reload().unwrap();
+    let done =
+        soon(|| Some(write(&scene, "k", "status=201", &[], b"a")).filter(|a| a.status == 201));
+    assert_eq!(done.headers.get("idempotent-replayed"), None);
+}
+
+#[test]
+fn a_service_that_obeys_the_key_is_sent_it_again() {
+    let scene = shop("unknown_outcome = \"retry-upstream-with-key\"");
+    let first = write(&scene, "k", "reset", &[], b"a");
+    problem(&first, 504, "PLM-EDGE-0606");
+    assert_eq!(first.headers.get("retry-after"), Some("2"));
+    assert_eq!(write(&scene, "k", "status=201", &[], b"a").status, 201);
+    let log = scene.origin.log().exchanges();
+    assert_eq!(log.len(), 2);
+    assert!(log.iter().all(|exchange| exchange.headers.get("idempotency-key") == Some("k")));
+}
+
+#[test]
+fn a_read_finds_out_what_became_of_it() {
+    let scene = shop("unknown_outcome = \"ask\"\nfind_out = \"orderByKey\"");
+    let posts = || {
+        let log = scene.origin.log().exchanges();
+        log.iter().filter(|exchange| exchange.method == "POST").count()
+    };
+    // It is there: its answer is the read's from now on.
+    problem(&write(&scene, "a", "reset", &[], b"a"), 504, "PLM-EDGE-0606");
+    let found = write(&scene, "a", "status=200;body=33", &[], b"a");
+    assert_eq!((found.status, found.body.len(), posts()), (200, 33, 1));
+    let replay = write(&scene, "a", "status=200;body=99", &[], b"a");
+    assert_eq!((replay.status, replay.body.len()), (200, 33));
+    // It is not there, and by now nothing can still be under way.
+    problem(&write(&scene, "b", "reset", &[], b"b"), 504, "PLM-EDGE-0606");
+    scene.origin.set_path("/by-key/b", Script::parse("status=404").unwrap());
+    let ask =
+        || scene.client().request("POST", "/orders", &[("idempotency-key", "b")], b"b").unwrap();
+    problem(&ask(), 504, "PLM-EDGE-0606");
+    assert_eq!(posts(), 2, "it was too early to be sure");
+    std::thread::sleep(Duration::from_millis(1_100));
+    assert_eq!((ask().status, posts()), (200, 3));
+}
+
+#[test]
+fn without_its_database_a_keyed_write_waits_and_is_then_refused_or_passed() {
+    let scene = Scene::open_on_one_node(
+        "",
+        SHORT,
+        "[[operation]]\nmethod = \"POST\"\npath = \"/likes\"\non_store_down = \"pass\"\n",
+    );
+    assert_eq!(write(&scene, "k", "status=201", &[], b"a").status, 201);
+    let pid = std::fs::read_to_string(scene.edge.data_dir().join("postgres/data/postmaster.pid"));
+    let pid = pid.unwrap().lines().next().unwrap().parse().ok();
+    let pid = pid.and_then(rustix::process::Pid::from_raw).unwrap();
+    // Standing still, so that nobody starts another.
+    let stop = rustix::process::Signal::STOP;
+    rustix::process::kill_process(pid, stop).unwrap();
+    for child in children(pid) {
+        rustix::process::kill_process(child, stop).unwrap();
+    }
+    let refused = write(&scene, "j", "status=201", &[], b"a");
+    problem(&refused, 503, "PLM-EDGE-0607");
+    assert_eq!(refused.headers.get("retry-after"), Some("5"));
+    let mut client = scene.client();
+    let passed = super::write_to(&mut client, "/likes", "j", "status=201", &[], b"a");
+    assert_eq!(passed.status, 201);
+    assert_eq!(scene.client().request("POST", "/orders", &[], b"a").unwrap().status, 200);
+    assert_eq!(executions(&scene), 3);
+    let series = "plimsoll_keyed_writes_total{outcome=\"passed_unrecorded\"}";
+    assert_eq!(scene.edge.metric(series).unwrap(), Some(1.0));
+    for child in children(pid) {
+        rustix::process::kill_process(child, rustix::process::Signal::CONT).unwrap();
+    }
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    soon(|| (write(&scene, "j", "status=201", &[], b"a").status == 201).then_some(()));
+}
+
+fn children(of: rustix::process::Pid) -> Vec<rustix::process::Pid> {
+    let path = format!("/proc/{0}/task/{0}/children", of.as_raw_nonzero());
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace()
+        .filter_map(|pid| pid.parse().ok().and_then(rustix::process::Pid::from_raw))
+        .collect()
+}

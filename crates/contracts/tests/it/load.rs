@@ -243,7 +243,7 @@ fn a_policy_for_nothing_is_a_fault_with_a_suggestion() {
     let find_out =
         |id: &str| with(&format!("[[operation]]\nid = \"createOrder\"\nfind_out = \"{id}\"\n"));
     let fault = find_out("createOrder");
-    let start = "conf/plimsoll.toml:10:1: operation[0].find_out: `createOrder` cannot find out";
+    let start = "conf/plimsoll.toml:9:1: operation[0].find_out: `createOrder` cannot find out";
     assert!(fault.starts_with(start), "{fault}");
     let sound = "[[operation]]\nid = \"createOrder\"\nfind_out = \"getOrder\"\n";
     let manifest = format!("{SHOP}\n{sound}");

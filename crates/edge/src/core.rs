@@ -219,7 +219,8 @@ pub(crate) fn start(options: CoreOptions) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(options: CoreOptions) {
-    let CoreOptions { index, clock, tasks, shared, shard, phase, access, audit, writes, listeners } =
+    let listeners = options.listeners;
+    let CoreOptions { index, clock, tasks, shared, shard, phase, access, audit, writes, .. } =
         options;
     let mut until = phase.clone();
     let config = Mutex::new(Cache::new(Arc::clone(&shared.config)));

@@ -44,7 +44,8 @@ pub(crate) fn serve(
     async move {
         let outcome = run(&context, &config, &mut finish.exchange, &mut head, &mut body).await;
         let outcome = match outcome {
-            // A box, because this is rare; a task of its own, because a client's end is not its end.
+            // A box, because this is rare; a task of its own, because a client that leaves does not
+            // end it.
             Ok(Passed::Granted(execution)) => {
                 let execution = idempotency::execute(&context, &config, finish, head, execution);
                 let (done, outcome) = Box::pin(execution).await;

@@ -232,10 +232,10 @@ codes! {
 
     /// The operation needs a key and none came.
     KeyMissing = "0601", BAD_REQUEST, "Idempotency key required",
-        "This operation needs an Idempotency-Key: one for each write, the same when it is sent again.";
+        "This operation needs an Idempotency-Key: one for each write, the same when sent again.";
     /// What came is no key.
     KeyMalformed = "0602", BAD_REQUEST, "Malformed idempotency key",
-        "Idempotency-Key is one quoted string (RFC 9651) or one plain value of at most 255 characters.";
+        "Idempotency-Key is one quoted string (RFC 9651) or plain value of at most 255 characters.";
     /// The first request with the key is not done.
     KeyInUse = "0603", CONFLICT, "Write in progress",
         "The first request with this Idempotency-Key is not done yet; ask again with the same key.";
@@ -253,7 +253,7 @@ codes! {
         "A write with an Idempotency-Key is recorded first, and at the moment it cannot be.";
     /// The body of a keyed write cannot be kept until it is sent.
     BodyNotHeld = "0608", SERVICE_UNAVAILABLE, "Request body not kept",
-        "The body of a write with an Idempotency-Key is read first, and at the moment it cannot be kept.";
+        "The body of a write with an Idempotency-Key is read first, and it cannot be kept now.";
 }
 
 impl Code {

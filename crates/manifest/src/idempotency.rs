@@ -12,8 +12,8 @@ pub struct IdempotencySection {
     /// write again. Since 0.1.
     #[schemars(extend("x-min" = "1h", "x-max" = "30d"))]
     pub kept_for: HumanDuration,
-    /// The largest answer that is kept whole, encrypted in the database; of a larger one only status
-    /// and fields are. Since 0.1.
+    /// The largest answer that is kept whole, encrypted in the database; of a larger one only
+    /// status and fields are. Since 0.1.
     #[schemars(extend("x-min" = "0B", "x-max" = "4MiB"))]
     pub answer_bytes_max: ByteSize,
     /// Whether refusals of the service (4xx) are kept and replayed. Without it the same key may be

@@ -332,7 +332,8 @@ async fn write(writes: &Writes, pool: &PgPool, line: &mut Line, group: Vec<Seale
         *line = Line::default();
     }
     if let Err(error) = &written {
-        tracing::error!(%error, many = group.len(), "ends of keyed writes are lost: their outcomes count as unknown");
+        let many = group.len();
+        tracing::error!(%error, many, "ends of keyed writes are lost: their outcomes are unknown");
     }
     for Sealed { ended, failed, .. } in group {
         writes.forget(ended.id, ended.owner);

@@ -9,8 +9,8 @@
 //!                        unknown ── answered, by the owner that was late ──▶ answered
 //! ```
 //!
-//! A lease that ran out is an unknown outcome: its owner may have sent the write. What an owner says
-//! counts only while the record still has its fence.
+//! A lease that ran out is an unknown outcome: its owner may have sent the write. What an owner
+//! says counts only while the record still has its fence.
 
 use std::fmt;
 

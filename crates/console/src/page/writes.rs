@@ -11,7 +11,9 @@ pub(crate) fn keyed(view: &View) -> Markup {
     let Some(writes) = view.memory.as_ref().and_then(|memory| memory.writes.as_ref()) else {
         return html! {};
     };
-    let says = html! { "with an `Idempotency-Key`, on all nodes; those that were answered counted to 20,000" };
+    let says = html! {
+        "with an `Idempotency-Key`, on all nodes; those that were answered counted to 20,000"
+    };
     html! {
         section #writes aria-label="Keyed writes" {
             (section_head("Keyed writes", &says, None))

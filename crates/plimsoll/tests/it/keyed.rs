@@ -1,5 +1,5 @@
-//! Writes with an `Idempotency-Key`: each executed once, whoever sends it again gets the first one's
-//! answer, and nobody else does.
+//! Writes with an `Idempotency-Key`: each executed once, whoever sends it again gets the first
+//! one's answer, and nobody else does.
 
 mod crash;
 mod nodes;

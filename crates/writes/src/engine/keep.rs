@@ -1,4 +1,5 @@
-//! What goes on beside the requests: leases are renewed, what has expired goes, records are counted.
+//! What goes on beside the requests: leases are renewed, what has expired goes, records are
+//! counted.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -63,7 +64,7 @@ pub(super) async fn expire(pool: &PgPool, mut stop: watch::Receiver<bool>) {
                 Ok(removed) if removed >= EXPIRE_MAX.unsigned_abs() => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::debug!(%error, "keyed writes that have expired stay for now");
+                    tracing::debug!(%error, "keyed writes that have expired stay until the next look");
                     break;
                 }
             }

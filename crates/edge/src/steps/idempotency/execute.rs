@@ -32,8 +32,8 @@ use crate::upstream;
 /// What the execution came to, with the record of the request that it belongs to.
 type Done = (Box<Finish>, Result<Passed, Problem>);
 
-/// Executes the write. What is returned is for the client; where it has left, everything is done all
-/// the same.
+/// Executes the write. What is returned is for the client; where it has left, everything is done
+/// all the same.
 pub(crate) async fn execute(
     context: &Arc<ConnContext>,
     config: &Arc<Config>,
@@ -176,7 +176,8 @@ async fn record(
     let within = left.unwrap_or(STORE_WAIT_MAX).min(STORE_WAIT_MAX);
     if let Err(error) = lease.answered(answer.clone(), within).await {
         // It was done, and who asked is told so: that it is not noted helps nobody.
-        tracing::warn!(%error, request_id = %exchange.id, "the answer of a keyed write is not noted yet");
+        let request_id = exchange.id;
+        tracing::warn!(%error, %request_id, "the answer of a keyed write is not noted yet");
         count(KeyedWrite::AnswerNotNoted);
     }
     failpoint::hit("writes.recorded").map_err(|_| Problem::new(Code::Internal))?;

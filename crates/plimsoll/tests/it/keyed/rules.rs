@@ -91,7 +91,10 @@ fn a_body_that_is_too_long_or_breaks_off_leaves_nothing_behind() {
     problem(&refused, 413, "PLM-EDGE-0007");
     let mut client = scene.client();
     client
-        .send("POST /orders HTTP/1.1\r\nhost: a\r\nidempotency-key: k\r\ncontent-length: 9\r\n\r\nhalf")
+        .send(
+            "POST /orders HTTP/1.1\r\nhost: a\r\nidempotency-key: k\r\n\
+             content-length: 9\r\n\r\nhalf",
+        )
         .unwrap();
     std::thread::sleep(Duration::from_millis(100));
     drop(client);

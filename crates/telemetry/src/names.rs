@@ -137,7 +137,7 @@ names! {
     BREAKERS_OPENED = "plimsoll_breakers_opened_total" Counter "openings" ["service"],
         "Times the breaker before an operation opened because the operation failed.";
     BREAKER_REFUSED = "plimsoll_breaker_refused_total" Counter "requests" ["service"],
-        "Requests not sent because their operation's breaker was open, answered 503 or by a fallback.";
+        "Requests not sent on because a breaker was open: answered 503 or by a fallback.";
     BREAKERS_OPEN = "plimsoll_breakers_open" Gauge "breakers" [],
         "Operations whose breaker is not closed: open, trying, or letting a growing share through.";
     RELOADS = "plimsoll_reloads_total" Counter "reloads" ["outcome"],

@@ -128,8 +128,8 @@ async fn check(core: Arc<Core>, endpoint: Arc<Endpoint>, rule: Arc<HealthRule>, 
     endpoint.checked(passed, core.clock.now());
 }
 
-/// Whether the answer is 2xx. A connection of its own, so that it says something of a URL whose pool
-/// is full, and takes no request's place.
+/// Whether the answer is 2xx. A connection of its own, so that it says something of a URL whose
+/// pool is full, and takes no request's place.
 async fn ask(core: &Core, endpoint: &Endpoint, rule: &HealthRule) -> bool {
     let Ok(io) = endpoint.target().connect().await else { return false };
     let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(io)).await else {

@@ -20,8 +20,8 @@ pub(super) enum Won {
     Second(Sent, Pooled),
 }
 
-/// Waits for `first`, which went out over `connection` to `endpoint` at `now`, and after a while for
-/// a second one, too. It takes a place in the budget; without one, nothing is hedged.
+/// Waits for `first`, which went out over `connection` to `endpoint` at `now`, and after a while
+/// for a second one, too. It takes a place in the budget; without one, nothing is hedged.
 pub(super) async fn race(
     core: &Arc<Core>,
     (release, endpoint): (&Release, &Arc<Endpoint>),

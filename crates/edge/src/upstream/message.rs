@@ -1,5 +1,5 @@
-//! A request before it is sent, and again when it comes back: unsent, or because it may be sent once
-//! more.
+//! A request before it is sent, and again when it comes back: unsent, or because it may be sent
+//! once more.
 
 use http::request::Parts;
 use http::{Method, Request};

@@ -263,7 +263,7 @@ const BREAKERS_NOTICED_MAX: usize = 8;
 fn set_aside(operation: &Operation, state: BreakerState) -> Notice {
     let why = match state {
         BreakerState::Open { left } => format!(
-            "It failed too often: it is not sent on for {} s more. Requests get its fallback, or 503.",
+            "It failed too often: for {} s more its requests get the fallback, or 503.",
             left.as_secs() + 1
         ),
         BreakerState::Probing => "It failed too often. The next request tries it.".to_owned(),

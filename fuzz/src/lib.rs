@@ -6,12 +6,13 @@
 //!
 //! What strangers send: `request_path_and_headers`, `client_context`, `forwarded`, `traceparent`,
 //! `router_find`, `bearer_token`, `accept_encoding`,
-//! `installation`. What other systems or the team's own files hold: `jwks_document`,
+//! `installation`. What services answer: `caching`. What other systems or the team's own files hold: `jwks_document`,
 //! `contract_document`, `manifest_text`, `plan_document`, `report_import`, and what tracers send:
 //! `otlp_traces`, `otlp_traces_json`, `otlp_metrics`, `otlp_metrics_json`, `database_statement`.
 
 pub mod accept_encoding;
 pub mod bearer_token;
+pub mod caching;
 pub mod client_context;
 pub mod contract_document;
 pub mod forwarded;

@@ -254,6 +254,12 @@ codes! {
     /// The body of a keyed write cannot be kept until it is sent.
     BodyNotHeld = "0608", SERVICE_UNAVAILABLE, "Request body not kept",
         "The body of a write with an Idempotency-Key is read first, and it cannot be kept now.";
+
+    // 07xx: the cache.
+
+    /// The client wants nothing but what is stored, and nothing is.
+    NotStored = "0701", GATEWAY_TIMEOUT, "Nothing stored",
+        "The request says only-if-cached, and nothing stored answers it.";
 }
 
 impl Code {

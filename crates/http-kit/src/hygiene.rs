@@ -29,7 +29,7 @@ use crate::problem::Problem;
 
 pub use fields::{Fields, Lines, ResponseFacts};
 pub use host::{check_host, host_of};
-pub use names::is_identity_header;
+pub use names::{is_identity_header, is_written_by_the_edge};
 pub use path::{TARGET_BYTES_MAX, check_path};
 pub use strip::{strip_request, strip_response, strip_trailers};
 

@@ -154,6 +154,14 @@ fn classify_x_forwarded(name: &str) -> Kind {
     }
 }
 
+/// Whether what a service reads under this name is the edge's word and not the client's: what came
+/// under it was taken out, or written anew.
+#[must_use]
+pub fn is_written_by_the_edge(name: &str) -> bool {
+    matches!(name, "x-request-id" | "traceparent" | "tracestate")
+        || matches!(classify(name), Kind::Forwarding | Kind::Identity | Kind::Own | Kind::Disguised)
+}
+
 /// Whether a lower-case header name is one by which gateways tell a service who is asking. Such a
 /// field from a client is never passed on.
 #[must_use]

@@ -31,5 +31,11 @@ pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 << 10;
 /// Longest `operationId` in bytes.
 pub const OPERATION_ID_BYTES_MAX: usize = 256;
 
+/// Most cache groups of one operation.
+pub const GROUPS_MAX: usize = 32;
+
+/// Longest name of a cache group in bytes.
+pub const GROUP_BYTES_MAX: usize = 128;
+
 /// Most faults reported for one contract; the rest is only counted.
 pub const FAULTS_MAX: usize = 50;

@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use plimsoll_base::{ByteSize, HumanDuration};
 use plimsoll_snapshot::template::Template;
-use plimsoll_snapshot::{Audit, Idempotency, KeyRule, OperationRoute};
+use plimsoll_snapshot::{Audit, CacheRoute, Idempotency, KeyRule, OperationRoute};
 use serde_json::{Map, Value};
 
-use crate::bounds::{OPERATION_ID_BYTES_MAX, OPERATIONS_MAX, REFERENCE_CHAIN_MAX};
+use crate::bounds::{
+    GROUP_BYTES_MAX, GROUPS_MAX, OPERATION_ID_BYTES_MAX, OPERATIONS_MAX, REFERENCE_CHAIN_MAX,
+};
 use crate::check::shown;
 use crate::faults::{Faults, fault};
 use crate::pointer::{Path, follow};
@@ -184,6 +186,12 @@ fn route(
             rule: vendor(operation, "x-idempotency", place, faults, key_rule).unwrap_or_default(),
             ..Idempotency::default()
         },
+        cache: CacheRoute {
+            groups: vendor(operation, "x-cache-groups", place, faults, groups).unwrap_or_default(),
+            invalidates: vendor(operation, "x-invalidates", place, faults, groups)
+                .unwrap_or_default(),
+            ..CacheRoute::default()
+        },
         summary: summary.filter(|text| !text.is_empty()).map(shown),
     }
 }
@@ -227,6 +235,22 @@ fn key_rule(value: &Value) -> Result<KeyRule, &'static str> {
         Some("off") => Ok(KeyRule::Off),
         _ => Err("\"required\", \"optional\" or \"off\""),
     }
+}
+
+/// Names of cache groups (RFC 9875): what a string of a structured field can hold.
+fn groups(value: &Value) -> Result<Vec<String>, &'static str> {
+    let is_name = |name: &&str| {
+        (1..=GROUP_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(|b| matches!(b, b' '..=b'~'))
+    };
+    let read = |names: &Vec<Value>| -> Option<Vec<String>> {
+        names.iter().map(|name| name.as_str().filter(is_name).map(str::to_owned)).collect()
+    };
+    value
+        .as_array()
+        .filter(|names| names.len() <= GROUPS_MAX)
+        .and_then(read)
+        .ok_or("up to 32 names of 1 to 128 bytes of printable ASCII")
 }
 
 fn bytes(value: &Value) -> Result<u64, &'static str> {

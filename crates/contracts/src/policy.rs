@@ -5,11 +5,12 @@ use std::path::Path as FilePath;
 
 use plimsoll_manifest::{
     AuditOnFull, CompressionRule, Fault, IdempotencyRule, Manifest, OnStoreDown, OnUnknownOutcome,
-    OperationPolicy, OperationSecurity, RevocationRule,
+    OperationCache, OperationPolicy, OperationSecurity, RevocationRule,
 };
 use plimsoll_snapshot::template::Template;
 use plimsoll_snapshot::{
-    Audit, Idempotency, KeyRule, OperationRoute, RetryRule, Security, UnknownOutcome,
+    Audit, CacheMode, CacheRoute, Idempotency, KeyRule, OperationRoute, RetryRule, Security,
+    UnknownOutcome,
 };
 
 use crate::check::shown;
@@ -190,6 +191,7 @@ fn add(
             audit: None,
             compression: None,
             idempotency: Idempotency::default(),
+            cache: CacheRoute::default(),
             summary: None,
         },
         shape,
@@ -266,6 +268,7 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
         };
     }
     change_idempotency(policy, &mut route.idempotency);
+    change_cache(policy, &mut route.cache);
     let scopes = policy.scopes.clone().map(|mut scopes| {
         scopes.sort_unstable();
         scopes.dedup();
@@ -336,6 +339,26 @@ fn check_find_out(manifest: &Manifest, services: &[Loading], faults: &mut Faults
             let expected = "a GET operation of the same service with at most one path parameter";
             faults.push(fault(key, message).expecting(expected));
         }
+    }
+}
+
+fn change_cache(policy: &OperationPolicy, cache: &mut CacheRoute) {
+    if let Some(mode) = policy.cache {
+        cache.mode = match mode {
+            OperationCache::Off => CacheMode::Off,
+            OperationCache::Headers => CacheMode::Headers,
+            OperationCache::Shared => CacheMode::Shared,
+            OperationCache::Caller => CacheMode::Caller,
+        };
+    }
+    if let Some(ttl) = policy.cache_ttl {
+        cache.ttl_ms = u64::try_from(ttl.0.as_millis()).ok();
+    }
+    if let Some(groups) = &policy.cache_groups {
+        cache.groups.clone_from(groups);
+    }
+    if let Some(groups) = &policy.invalidates {
+        cache.invalidates.clone_from(groups);
     }
 }
 

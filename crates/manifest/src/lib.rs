@@ -10,6 +10,7 @@
 
 mod auth;
 mod breaker;
+mod cache;
 mod check;
 mod client;
 mod compression;
@@ -43,6 +44,7 @@ mod values;
 
 pub use auth::{Algorithm, AuthSection, ForwardPrincipal, Issuer, Rate};
 pub use breaker::Breaker;
+pub use cache::{CacheSection, OperationCache};
 pub use client::{ClientHeaders, ClientSection, InstallationsSection};
 pub use compression::{CompressionRule, CompressionSection, ContentCoding};
 pub use cors::CorsSection;

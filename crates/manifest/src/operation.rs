@@ -7,7 +7,7 @@ use plimsoll_base::{ByteSize, HumanDuration, Name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CompressionRule, PathTemplate, RetryRule};
+use crate::{CompressionRule, OperationCache, PathTemplate, RetryRule};
 
 /// The policy of one operation. It is named by `id` (the contract's `operationId`), or, where no
 /// contract names it, by `method` and `path`; with all three, `id` is what it is called from then
@@ -75,6 +75,23 @@ pub struct OperationPolicy {
     /// What happens to a keyed write while no record can be made: `refuse` answers 503, `pass`
     /// sends it unrecorded. Default: `refuse`. Since 0.1.
     pub on_store_down: Option<OnStoreDown>,
+    /// How its answers are kept: `headers` goes by what they say themselves, `shared` declares that
+    /// they are the same for every caller, `caller` that each is its caller's own, `off` keeps
+    /// none. No word makes an answer kept that says `no-store` or `private`, or sets a cookie.
+    /// Default: `headers`. Since 0.1.
+    pub cache: Option<OperationCache>,
+    /// How long its answers are fresh where they do not say so themselves. Default: they are not.
+    /// Since 0.1.
+    #[schemars(extend("x-min" = "1s", "x-max" = "30d"))]
+    pub cache_ttl: Option<HumanDuration>,
+    /// Names under which its answers are invalidated together (RFC 9875), beside those in their
+    /// `Cache-Groups`. Default: the contract's `x-cache-groups`. Since 0.1.
+    #[schemars(length(max = 32))]
+    pub cache_groups: Option<Vec<String>>,
+    /// The groups that become invalid when it succeeds, for an operation that writes. Default: the
+    /// contract's `x-invalidates`. Since 0.1.
+    #[schemars(length(max = 32))]
+    pub invalidates: Option<Vec<String>>,
     /// Who may call it. Default: the contract's `security`, else a token once there is an issuer.
     /// Since 0.1.
     pub security: Option<OperationSecurity>,

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthSection, ClientSection, CompressionSection, CorsSection, EdgeSection, IdempotencySection,
-    LedgerSection, Limit, Objective, OperationPolicy, OpsSection, OriginUrl, Passthrough,
-    PassthroughSecurity, PlanSection, Service, StatusSection, TelemetrySection, UnknownPaths,
+    AuthSection, CacheSection, ClientSection, CompressionSection, CorsSection, EdgeSection,
+    IdempotencySection, LedgerSection, Limit, Objective, OperationPolicy, OpsSection, OriginUrl,
+    Passthrough, PassthroughSecurity, PlanSection, Service, StatusSection, TelemetrySection,
+    UnknownPaths,
 };
 
 /// `plimsoll.toml`: the whole system declared. Every key has a default except where a name or an
@@ -36,6 +37,9 @@ pub struct Manifest {
     /// Path prefixes for long-lived exchanges that no contract describes: WebSocket, server-sent
     /// events, gRPC. Since 0.1.
     pub passthrough: Vec<Passthrough>,
+    /// Answers that are kept and given again, as far as the services' own header fields allow.
+    /// Since 0.1.
+    pub cache: CacheSection,
     /// Which web pages elsewhere may call the API (CORS). Without it `OPTIONS` goes to the
     /// services, and what they say of CORS is passed on. Since 0.1.
     pub cors: Option<CorsSection>,

@@ -13,6 +13,7 @@
 //! caller's transaction, [`follow`] keeps a node up to date, [`Saved`] keeps the last good state on
 //! disk, so that an edge that has run once starts and serves while Postgres is down.
 
+mod cache;
 mod disk;
 mod dynamic;
 mod follow;
@@ -23,6 +24,7 @@ mod routes;
 mod store;
 pub mod template;
 
+pub use cache::{CacheMode, CacheRoute};
 pub use disk::{DiskError, Saved};
 pub use dynamic::{DYNAMIC_FORMAT, Dynamic, ITEM_BYTES_MAX, ITEMS_MAX, Item};
 pub use follow::{Contact, Followed, Following, follow};

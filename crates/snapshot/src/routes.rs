@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cache::CacheRoute;
 use crate::format::{SnapshotError, check_format, read};
 
 /// Format number of [`Routes`] that this build writes, and the only one it reads.
@@ -111,6 +112,9 @@ pub struct OperationRoute {
     /// What a key makes of a write.
     #[serde(default, skip_serializing_if = "Idempotency::is_default")]
     pub idempotency: Idempotency,
+    /// How its answers are kept.
+    #[serde(default, skip_serializing_if = "CacheRoute::is_silent")]
+    pub cache: CacheRoute,
     /// The contract's one-line summary, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -311,6 +315,7 @@ mod tests {
                     audit: None,
                     compression: None,
                     idempotency: Idempotency::default(),
+                    cache: CacheRoute::default(),
                     body_bytes_max: body,
                     total_timeout_ms: time,
                     summary,

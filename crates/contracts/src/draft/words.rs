@@ -105,6 +105,8 @@ pub(super) fn name(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+
+    use plimsoll_snapshot::{CacheRoute, Security};
     use plimsoll_snapshot::{Idempotency, Security};
 
     use super::*;
@@ -126,6 +128,7 @@ mod tests {
             audit: None,
             compression: None,
             idempotency: Idempotency::default(),
+            cache: CacheRoute::default(),
             summary: None,
         })
     }

@@ -124,7 +124,14 @@ fn vendor_keys_are_read_and_wrong_ones_named() {
     let plain = route(&with("x-other", json!(0)));
     assert_eq!(plain.idempotency, Idempotency::default());
     assert_eq!((plain.cost, plain.body_bytes_max, plain.total_timeout_ms), (1, None, None));
+    let groups = route(&with("x-cache-groups", json!(["feed", "user 1"]))).cache.groups;
+    assert_eq!(groups, ["feed", "user 1"]);
+    assert_eq!(route(&with("x-invalidates", json!(["feed"]))).cache.invalidates, ["feed"]);
     for (key, value) in [
+        ("x-cache-groups", json!("feed")),
+        ("x-cache-groups", json!([1])),
+        ("x-invalidates", json!([""])),
+        ("x-invalidates", json!(["\u{fc}ber"])),
         ("x-cost", json!(0)),
         ("x-cost", json!("5")),
         ("x-body-bytes-max", json!("many")),

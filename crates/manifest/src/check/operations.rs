@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::paths::owned;
-use crate::{IdempotencyRule, OnUnknownOutcome, OperationPolicy, OperationSecurity};
+use crate::{
+    IdempotencyRule, Method, OnUnknownOutcome, OperationCache, OperationPolicy, OperationSecurity,
+};
+
+/// The longest name of a cache group, bytes.
+const GROUP_BYTES_MAX: usize = 128;
 
 pub(super) fn check(cx: &mut Context<'_>) {
     let operations = &cx.manifest.operations;
@@ -16,6 +21,7 @@ pub(super) fn check(cx: &mut Context<'_>) {
         }
         security(cx, &key, operation);
         idempotency(cx, &key, operation);
+        cache(cx, &key, operation);
         if let Some(path) = &operation.path
             && let Some(own) = owned(cx, path.as_str(), |_| false)
         {
@@ -107,6 +113,32 @@ fn idempotency(cx: &mut Context<'_>, key: &str, operation: &OperationPolicy) {
         let message = "keys are off here, and what happens to keyed writes is set";
         let expected = "`required` or `optional`, or none of the other keys";
         cx.refuse(&format!("{key}.idempotency"), message, expected);
+    }
+}
+
+/// Names of groups fit a structured field, and what is kept belongs to an operation that reads.
+fn cache(cx: &mut Context<'_>, key: &str, operation: &OperationPolicy) {
+    for (name, groups) in
+        [("cache_groups", &operation.cache_groups), ("invalidates", &operation.invalidates)]
+    {
+        for (index, group) in groups.iter().flatten().enumerate() {
+            let fits = (1..=GROUP_BYTES_MAX).contains(&group.len())
+                && group.bytes().all(|b| matches!(b, b' '..=b'~'));
+            if !fits {
+                let message = format!("`{}` is no name of a group", crate::values::shown(group));
+                let expected = "1 to 128 bytes of printable ASCII";
+                cx.refuse(&format!("{key}.{name}[{index}]"), message, expected);
+            }
+        }
+    }
+    let writes = operation.method.is_some_and(|m| !matches!(m, Method::Get | Method::Head));
+    if writes && operation.cache_ttl.is_some() {
+        let message = "answers to this method are not kept";
+        cx.refuse(&format!("{key}.cache_ttl"), message, "method = \"GET\", or no `cache_ttl`");
+    }
+    if operation.cache == Some(OperationCache::Off) && operation.cache_ttl.is_some() {
+        let message = "how long answers are kept, and that none is";
+        cx.refuse(&format!("{key}.cache_ttl"), message, "another `cache`, or no `cache_ttl`");
     }
 }
 

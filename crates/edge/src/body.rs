@@ -22,6 +22,7 @@ use crate::compress::Compressed;
 use crate::lazy_timer::LazyTimer;
 use crate::record::Finish;
 use crate::stall;
+use crate::steps::cache::Tee;
 use crate::upstream::{Pooled, Watch};
 
 pub(crate) use held::{Held, NotHeld, Place};
@@ -278,6 +279,8 @@ pub(crate) struct UpstreamBody {
     ended: bool,
     connection: Option<Pooled>,
     watch: Option<Box<Watch>>,
+    /// Keeps what passes, for the cache.
+    tee: Option<Box<Tee>>,
     finish: Box<Finish>,
     left: Option<Duration>,
     idle: Duration,
@@ -310,6 +313,7 @@ impl UpstreamBody {
         (connection, watch): (Option<Pooled>, Option<Box<Watch>>),
         finish: Box<Finish>,
         limits: AnswerLimits,
+        tee: Option<Box<Tee>>,
     ) -> Self {
         let phase = || finish.exchange.context.core.phase.clone();
         Self {
@@ -323,6 +327,7 @@ impl UpstreamBody {
             ended: false,
             connection,
             watch,
+            tee,
             finish,
             left: limits.left,
             idle: limits.idle,
@@ -361,10 +366,14 @@ impl UpstreamBody {
         }
         Poll::Ready(match polled {
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => Some(Ok(self.piece(data))),
+                Ok(data) => {
+                    self.keep(&data);
+                    Some(Ok(self.piece(data)))
+                }
                 Err(trailers) => {
                     self.ended = true;
                     self.tell(trailers.trailers_ref());
+                    self.tee = None;
                     without_forged_trailers(trailers).map(Ok)
                 }
             },
@@ -375,6 +384,9 @@ impl UpstreamBody {
             }
             None => {
                 self.ended = true;
+                if let Some(mut tee) = self.tee.take() {
+                    tee.finish();
+                }
                 None
             }
         })
@@ -385,6 +397,15 @@ impl UpstreamBody {
         if let Some(watch) = self.watch.take() {
             let exchange = &self.finish.exchange;
             watch.ended(&exchange.context.core, exchange.service(), trailers);
+        }
+    }
+
+    /// The cache has an answer before the client has its end, so that whoever asks next finds it.
+    fn keep(&mut self, data: &Bytes) {
+        let Some(tee) = &mut self.tee else { return };
+        tee.push(data);
+        if self.incoming.is_end_stream() {
+            tee.finish();
         }
     }
 

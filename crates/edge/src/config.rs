@@ -22,6 +22,7 @@ use plimsoll_snapshot::{Routes, Security};
 use rustls::ServerConfig;
 
 use crate::auth::{AuthOptions, AuthParts, AuthSetupError, Authenticator};
+use crate::cache::Cache;
 use crate::compress::Compression;
 use crate::cors::Cors;
 use crate::installation;
@@ -177,6 +178,8 @@ pub struct Config {
     pub(crate) revocation_staleness_max: Duration,
     pub(crate) forward_principal: ForwardPrincipal,
     pub(crate) client_rules: ClientRules,
+    /// The response cache, unless it is switched off.
+    pub(crate) cache: Option<Cache>,
     /// The header fields in which API keys come, by custom and by the contracts.
     pub(crate) api_key_fields: Vec<HeaderName>,
     /// `None` where it is off.
@@ -227,6 +230,9 @@ impl Config {
             before.and_then(|b| b.installations.as_deref()),
         )?;
         let auth = authenticator(input, environment, before)?;
+        let api_key_fields = api_keys::fields(&input.routes)?;
+        let cache_before = before.and_then(|b| b.cache.as_ref());
+        let cache = Cache::build(&manifest.cache, &api_key_fields, &environment.seed, cache_before);
         let tls = match &edge.tls {
             None => None,
             Some(files) => Some(tls::server_config(
@@ -255,7 +261,8 @@ impl Config {
             revocation_staleness_max: manifest.auth.revocation_staleness_max.0,
             forward_principal: manifest.auth.forward_principal,
             client_rules: ClientRules::new(&manifest.client.headers),
-            api_key_fields: api_keys::fields(&input.routes)?,
+            cache,
+            api_key_fields,
             compression: Compression::new(&manifest.compression, manifest.services.len()),
             cors: manifest.cors.as_ref().map(Cors::new),
             tls,

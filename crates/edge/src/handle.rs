@@ -384,6 +384,7 @@ impl Edge {
         }
         set(Gauge::LimitsShared, u64::from(matches!(self.sharing(), Sharing::Shared { .. })));
         set(Gauge::TokenCacheEntries, config.auth.as_ref().map_or(0, |a| a.cached_tokens()) as u64);
+        set(Gauge::CacheBytes, self.cached_bytes().unwrap_or_default());
         set(Gauge::Ready, u64::from(self.is_serving()));
         set(Gauge::BreakersOpen, config.breakers(self.clock.now()).count() as u64);
     }

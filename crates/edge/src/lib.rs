@@ -1,7 +1,7 @@
 //! The request path: listeners, one core a thread, the stack of steps, upstreams, drain.
 //!
 //! Read [`stack`] first: it is the way of a request, one step after the other. Around it stand
-//! what a step uses ([`router`], [`limit`], [`auth`], [`upstream`]) and what carries it
+//! what a step uses ([`router`], [`limit`], [`auth`], [`cache`], [`upstream`]) and what carries it
 //! ([`listen`], [`core`], [`conn`], [`guard`]).
 //!
 //! It never queries a database, never holds a request's body whole, never lets a request leave the
@@ -10,6 +10,7 @@
 
 pub mod auth;
 mod body;
+mod cache;
 mod compress;
 mod config;
 mod conn;
@@ -41,6 +42,7 @@ mod tasks;
 mod tls;
 mod upstream;
 
+pub use cache::{CacheFigures, CacheTried};
 pub use compress::CompressionTried;
 pub use config::{Config, ConfigError, ConfigInput, TooManyApiKeyFields, check_api_keys};
 pub use handle::{Drained, Edge, EdgeOptions, StartError, Upstream};

@@ -92,6 +92,11 @@ fn head(config: &Config, operation: &Operation) -> Option<Parts> {
     Some(request.body(()).ok()?.into_parts().0)
 }
 
+/// A path that this operation answers.
+pub(crate) fn target(operation: &Operation) -> Option<String> {
+    Template::parse(&operation.template).ok().map(|template| path(&template))
+}
+
 fn path(template: &Template) -> String {
     let mut path = String::new();
     for segment in template.segments() {

@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method};
-use plimsoll_snapshot::{Audit, Idempotency, NamelessNames, RetryRule, Security};
+use plimsoll_snapshot::{Audit, CacheRoute, Idempotency, NamelessNames, RetryRule, Security};
 
 pub use methods::Methods;
 pub use options::{Kinds, PassthroughOptions, RouterFault, RouterOptions};
@@ -89,6 +89,8 @@ pub struct Operation {
     pub compression: Option<bool>,
     /// What a key makes of it.
     pub idempotency: Idempotency,
+    /// How its answers are kept.
+    pub cache: CacheRoute,
     /// Largest request body in bytes, if the operation has a bound of its own.
     pub body_bytes_max: Option<u64>,
     /// Time for the whole exchange with the backend, if the operation has one of its own.

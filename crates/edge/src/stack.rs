@@ -23,10 +23,11 @@ use crate::cors::{self, Preflight};
 use crate::exchange::Exchange;
 use crate::installation;
 use crate::record::Finish;
+use crate::steps::cache::Looked;
 use crate::steps::forward::Passed;
 use crate::steps::route::Route;
 use crate::steps::{
-    accept, answer, audit, authenticate, breaker, client, forward, idempotency, limit, route,
+    accept, answer, audit, authenticate, breaker, cache, client, forward, idempotency, limit, route,
 };
 
 /// Answers one request.
@@ -93,8 +94,6 @@ async fn run(
         let keyed = idempotency::begin(context, config, exchange, route, &facts, head, body);
         return Box::pin(keyed).await;
     }
-    // cache: RFC 9111, safe by identity
-    // release: stable or canary, by signed installation
     send_on(context, config, exchange, route, &facts, head, body).await
     // answer: steps/answer.rs; record: record.rs, when the answer's last byte is handed over
 }
@@ -109,11 +108,26 @@ pub(crate) async fn send_on(
     head: &mut Parts,
     body: &mut Unasked,
 ) -> Result<Passed, Problem> {
-    if let Some(standing_in) = breaker::check(context, config, route)? {
-        return Ok(standing_in);
+    let mut turn = match cache::look(context, config, exchange, route, facts, head, body)? {
+        Looked::Answered(passed) => return Ok(passed),
+        Looked::Onward(turn) => turn,
+    };
+    // A box, because this is rare.
+    if turn.waits()
+        && let Some(passed) = Box::pin(turn.wait(context)).await
+    {
+        return Ok(passed);
     }
-    compress::restore_tags(config, exchange, head);
-    forward::forward(context, config, exchange, route, facts, head, body).await
+    // release: stable or canary, by signed installation
+    let outcome = match breaker::check(context, config, route) {
+        Ok(None) => {
+            compress::restore_tags(config, exchange, head);
+            forward::forward(context, config, exchange, route, facts, head, body).await
+        }
+        Ok(Some(standing_in)) => Ok(standing_in),
+        Err(problem) => Err(problem),
+    };
+    turn.answered(context, outcome)
 }
 
 /// What a request came to at the door.

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod audit;
 pub(crate) mod authenticate;
 pub(crate) mod breaker;
+pub(crate) mod cache;
 pub(crate) mod client;
 pub(crate) mod forward;
 pub(crate) mod idempotency;

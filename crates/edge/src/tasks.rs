@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Housekeeping,
     /// A health check; ends by itself.
     Check,
+    /// A newer answer fetched for the cache; nobody waits for it.
+    Refresh,
 }
 
 const KINDS: usize = 6;

@@ -6,9 +6,9 @@ mod labels;
 use crate::names::{self, Name};
 
 pub use labels::{
-    AnswerCoding, AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal,
-    HealthCheck, InstallationOutcome, KeyRefresh, KeyedWrite, OtlpRefusal, OtlpSignal, Reload,
-    SlowClient, SpanDrop, UpstreamErrorKind,
+    AnswerCoding, AuditRefusal, AuthOutcome, CacheOutcome, CacheResult, CallBound,
+    ConnectionRefusal, HealthCheck, InstallationOutcome, KeyRefresh, KeyedWrite, OtlpRefusal,
+    OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
 };
 
 /// Something that happened once.
@@ -26,6 +26,8 @@ pub enum Counter<'a> {
     Auth(AuthOutcome),
     /// The verified-token cache was asked.
     TokenCache(CacheResult),
+    /// The response cache had to do with a request.
+    Cache(CacheOutcome),
     /// An issuer's keys were fetched.
     KeyRefresh(KeyRefresh),
     /// The manifest was reloaded.
@@ -180,9 +182,10 @@ const COMPRESSION_SKIPPED: Group = group(&names::COMPRESSION_SKIPPED, after(&COM
 const INSTALLATIONS: Group =
     group(&names::INSTALLATIONS, after(&COMPRESSION_SKIPPED), InstallationOutcome::LABELS);
 const KEYED_WRITES: Group = group(&names::KEYED_WRITES, after(&INSTALLATIONS), KeyedWrite::LABELS);
+const CACHE: Group = group(&names::CACHE_REQUESTS, after(&KEYED_WRITES), CacheOutcome::LABELS);
 
 /// Every group, in the order of the array.
-pub(crate) static GROUPS: [Group; 23] = [
+pub(crate) static GROUPS: [Group; 24] = [
     ACCEPTED,
     REFUSED,
     TLS_FAILED,
@@ -206,10 +209,11 @@ pub(crate) static GROUPS: [Group; 23] = [
     COMPRESSION_SKIPPED,
     INSTALLATIONS,
     KEYED_WRITES,
+    CACHE,
 ];
 
 /// The length of the array.
-pub(crate) const FIXED: usize = after(&KEYED_WRITES);
+pub(crate) const FIXED: usize = after(&CACHE);
 
 impl<'a> Counter<'a> {
     pub(crate) fn place(self) -> Place<'a> {
@@ -220,6 +224,7 @@ impl<'a> Counter<'a> {
             Counter::SlowClientCut(held) => SLOW.start + held as usize,
             Counter::Auth(outcome) => AUTH.start + outcome as usize,
             Counter::TokenCache(result) => TOKEN_CACHE.start + result as usize,
+            Counter::Cache(outcome) => CACHE.start + outcome as usize,
             Counter::KeyRefresh(outcome) => KEYS.start + outcome as usize,
             Counter::Reload(outcome) => RELOADS.start + outcome as usize,
             Counter::AccessLogDropped => LOG_DROPPED.start,
@@ -290,6 +295,8 @@ pub enum Gauge {
     LimitsShared,
     /// Tokens in the verified-token cache.
     TokenCacheEntries,
+    /// Bytes the response cache holds.
+    CacheBytes,
     /// Chunks of the access log that wait to be written.
     AccessLogQueued,
     /// 1 while the node takes traffic, else 0.
@@ -333,6 +340,7 @@ impl Gauge {
         (Gauge::LimitKeys, &names::LIMIT_KEYS),
         (Gauge::LimitsShared, &names::LIMITS_SHARED),
         (Gauge::TokenCacheEntries, &names::TOKEN_CACHE_ENTRIES),
+        (Gauge::CacheBytes, &names::CACHE_BYTES),
         (Gauge::AccessLogQueued, &names::ACCESS_LOG_QUEUED),
         (Gauge::Ready, &names::READY),
         (Gauge::DatabaseUp, &names::DATABASE_UP),

@@ -59,6 +59,7 @@ pub fn metrics_page() -> String {
             .any(|part| own(name).starts_with(part))
     });
     section(&mut page, "Upstreams", |name| own(name).starts_with("upstream_"));
+    section(&mut page, "The cache", |name| own(name).starts_with("cache_"));
     section(&mut page, "OpenTelemetry", |name| {
         ["otlp_", "database_calls", "app_start_"].iter().any(|part| own(name).starts_with(part))
     });

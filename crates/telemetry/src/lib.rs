@@ -31,9 +31,9 @@ pub use access::{
     AccessLog, AccessLogOptions, AccessLogStop, AccessWriter, StillWriting,
 };
 pub use counter::{
-    AnswerCoding, AuditRefusal, AuthOutcome, CacheResult, CallBound, ConnectionRefusal, Counter,
-    Gauge, HealthCheck, InstallationOutcome, KeyRefresh, KeyedWrite, OtlpRefusal, OtlpSignal,
-    Reload, SlowClient, SpanDrop, UpstreamErrorKind,
+    AnswerCoding, AuditRefusal, AuthOutcome, CacheOutcome, CacheResult, CallBound,
+    ConnectionRefusal, Counter, Gauge, HealthCheck, InstallationOutcome, KeyRefresh, KeyedWrite,
+    OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
 };
 pub use doc::metrics_page;
 pub use logging::{LogError, LogFormat, init_logging, init_logging_filtered};

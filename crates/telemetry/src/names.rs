@@ -112,6 +112,10 @@ names! {
         "Lookups in the verified-token cache.";
     TOKEN_CACHE_ENTRIES = "plimsoll_token_cache_entries" Gauge "tokens" [],
         "Tokens in the verified-token cache.";
+    CACHE_REQUESTS = "plimsoll_cache_requests_total" Counter "requests" ["result"],
+        "Requests that the response cache answered, or whose answer it stored.";
+    CACHE_BYTES = "plimsoll_cache_bytes" Gauge "bytes" [],
+        "Bytes of answers that the response cache holds, heads and bodies together.";
     KEY_REFRESHES = "plimsoll_key_refreshes_total" Counter "fetches" ["outcome"],
         "Fetches of issuers' keys.";
     COMPRESSED = "plimsoll_compressed_answers_total" Counter "answers" ["coding"],

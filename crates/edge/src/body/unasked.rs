@@ -47,6 +47,11 @@ impl Unasked {
         self.held.as_ref()
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.incoming.as_ref().is_none_or(hyper::body::Body::is_end_stream)
+    }
+
     /// The body, for whoever passes it on.
     pub(crate) fn take(&mut self) -> Option<Incoming> {
         self.incoming.take()

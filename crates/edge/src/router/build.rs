@@ -112,6 +112,7 @@ impl Router {
             audit: route.audit,
             compression: route.compression,
             idempotency: route.idempotency.clone(),
+            cache: route.cache.clone(),
             body_bytes_max: route.body_bytes_max,
             total_timeout: route.total_timeout_ms.map(Duration::from_millis),
         });

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use http::{HeaderMap, Method};
-use plimsoll_snapshot::{Idempotency, OperationRoute, Routes, Security, ServiceRoutes};
+use plimsoll_snapshot::{CacheRoute, Idempotency, OperationRoute, Routes, Security, ServiceRoutes};
 use proptest::prelude::*;
 
 use super::{Match, Router, RouterFault, RouterOptions};
@@ -157,6 +157,7 @@ fn build(table: &[(Method, String)]) -> Result<Router, RouterFault> {
             fallback_file: None,
             audit: None,
             idempotency: Idempotency::default(),
+            cache: CacheRoute::default(),
             summary: None,
         })
         .collect();

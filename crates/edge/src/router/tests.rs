@@ -1,7 +1,9 @@
 //! What the router answers, case by case.
 
 use http::{HeaderMap, HeaderValue, Method};
-use plimsoll_snapshot::{ApiVersion, Idempotency, OperationRoute, Routes, Security, ServiceRoutes};
+use plimsoll_snapshot::{
+    ApiVersion, CacheRoute, Idempotency, OperationRoute, Routes, Security, ServiceRoutes,
+};
 
 use super::{Kinds, Match, PassthroughOptions, Router, RouterFault, RouterOptions};
 
@@ -26,6 +28,7 @@ fn service(name: &str, version: Option<ApiVersion>, operations: &[&str]) -> Serv
                 fallback_file: None,
                 audit: None,
                 idempotency: Idempotency::default(),
+                cache: CacheRoute::default(),
                 summary: None,
             }
         })

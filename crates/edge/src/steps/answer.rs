@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, Version, header, response};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, response};
 use plimsoll_base::failpoint;
 use plimsoll_http_kit::hygiene::strip_response;
 use plimsoll_http_kit::request_id::X_REQUEST_ID;
@@ -51,7 +51,28 @@ pub(crate) fn passed_on(
             context.state.set_upgraded();
             Response::from_parts(head, AnswerBody::Own(None, Some(finish)))
         }
-        Passed::Upstream { answer, begun, limits } => {
+        Passed::Stored(response) => {
+            let (mut head, body) = response.into_parts();
+            finish.answered(head.status);
+            if config.cors.is_some() {
+                Cors::strip(&mut head.headers);
+            }
+            complete_head(config, &finish.exchange, &mut head.headers);
+            close_when_last(context, &finish.exchange, &mut head.headers);
+            let length = Some(body.len() as u64);
+            let exchange = &finish.exchange;
+            let plan = compress::decide(config, exchange, head.status, &mut head.headers, length);
+            let version = exchange.version;
+            let answer = match head.status {
+                // It has no body of which a length could be said.
+                StatusCode::NOT_MODIFIED => {
+                    Response::from_parts(head, AnswerBody::Own(None, Some(finish)))
+                }
+                _ => own(head, body, finish),
+            };
+            answer.map(|body| Plan::carry_out(plan, version, body))
+        }
+        Passed::Upstream { answer, begun, limits, tee } => {
             let (mut head, incoming) = answer.response.into_parts();
             finish.answered(head.status);
             strip_response(&mut head.headers, &answer.facts);
@@ -66,7 +87,7 @@ pub(crate) fn passed_on(
             let plan = compress::decide(config, exchange, head.status, &mut head.headers, None);
             let version = exchange.version;
             let back = (answer.connection, answer.watch);
-            let body = UpstreamBody::new(incoming, begun, back, finish, limits);
+            let body = UpstreamBody::new(incoming, begun, back, finish, limits, tee);
             let body = AnswerBody::Upstream(Box::new(body));
             Response::from_parts(head, Plan::carry_out(plan, version, body))
         }

@@ -23,6 +23,7 @@ use crate::body::{AnswerLimits, AtStop, InboundBody, InboundLimits, InboundOutco
 use crate::config::{Config, Service};
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
+use crate::steps::cache::Tee;
 use crate::steps::idempotency::Execution;
 use crate::steps::route::Route;
 use crate::steps::{accept, breaker};
@@ -52,7 +53,11 @@ pub(crate) enum Passed {
         /// What was read of its body already.
         begun: Bytes,
         limits: AnswerLimits,
+        /// Keeps it as it passes.
+        tee: Option<Box<Tee>>,
     },
+    /// A service's answer of before.
+    Stored(Response<Bytes>),
     /// A keyed write that is to be executed once.
     Granted(Box<Execution>),
 }
@@ -60,7 +65,7 @@ pub(crate) enum Passed {
 impl Passed {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Own(response) => response.status(),
+            Self::Own(response) | Self::Stored(response) => response.status(),
             Self::Switched(response) => response.status(),
             Self::Upstream { answer, .. } => answer.response.status(),
             // Nobody is answered so: the execution ends with another.
@@ -160,7 +165,7 @@ pub(crate) async fn forward(
                     false => AtStop::Waited,
                 },
             };
-            Ok(Passed::Upstream { answer, begun: Bytes::new(), limits })
+            Ok(Passed::Upstream { answer, begun: Bytes::new(), limits, tee: None })
         }
         Err(error) => Err(problem_of(context, config, route, exchange, service, &error)),
     }
@@ -243,7 +248,7 @@ async fn switch(
             let limits =
                 AnswerLimits { left: None, idle: service.total_timeout, at_stop: AtStop::Waited };
             let answer = Answer::new(response, None);
-            Ok(Passed::Upstream { answer, begun: Bytes::new(), limits })
+            Ok(Passed::Upstream { answer, begun: Bytes::new(), limits, tee: None })
         }
         Err(error) => {
             count(context, service, &error);
@@ -256,7 +261,7 @@ async fn switch(
 
 /// Turns the client's head into the one the service gets: what concerned only the client's
 /// connection goes, what the edge vouches for comes.
-fn prepare_head(
+pub(crate) fn prepare_head(
     config: &Config,
     exchange: &Exchange,
     service: &Service,

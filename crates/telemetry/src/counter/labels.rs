@@ -142,6 +142,22 @@ labels! {
 }
 
 labels! {
+    /// What the response cache did with a request.
+    CacheOutcome {
+        /// Answered from the store.
+        Hit => "hit",
+        /// Answered from the store although stale.
+        Stale => "stale",
+        /// Answered from the store after the service said that it still holds.
+        Revalidated => "revalidated",
+        /// Answered by the service, and stored.
+        Miss => "miss",
+        /// Answered with what another request was answered.
+        Collapsed => "collapsed",
+    }
+}
+
+labels! {
     /// How fetching an issuer's keys ended.
     KeyRefresh {
         /// Fetched.

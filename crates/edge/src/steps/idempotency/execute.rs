@@ -248,7 +248,7 @@ pub(super) async fn collect(
     }
     if endless || begun.len() > bytes_max {
         let limits = AnswerLimits { left, ..limits };
-        let passed = Passed::Upstream { answer, begun: begun.freeze(), limits };
+        let passed = Passed::Upstream { answer, begun: begun.freeze(), limits, tee: None };
         return Collected::TooLong { head: of(None), passed: Box::new(passed) };
     }
     // It carries the next request once both bodies are through.

@@ -1,0 +1,150 @@
+//! Cache: what was answered before, where it may be used; and the way on, with what has to be done
+//! once the service has answered. The rules are in [`plimsoll_http_kit::caching`], what is kept in
+//! [`crate::cache`].
+//!
+//! A read goes on as a [`Read`]: its answer may be stored, may say that what is stored still holds,
+//! or may be replaced by it when the service fails. A write goes on as a [`Write`]: what it changed
+//! is invalidated, and its writer is never again shown what is older.
+
+mod answered;
+mod read;
+mod refresh;
+mod serve;
+mod tee;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use http::request::Parts;
+use plimsoll_http_kit::caching::conditional;
+use plimsoll_http_kit::caching::storing::Rules;
+use plimsoll_http_kit::hygiene::{RequestFacts, host_of};
+use plimsoll_http_kit::{Code, Problem};
+
+use crate::body::Unasked;
+use crate::cache::{self, Habit, Held};
+use crate::config::Config;
+use crate::conn::ConnContext;
+use crate::exchange::Exchange;
+use crate::steps::forward::Passed;
+use crate::steps::route::Route;
+
+use read::{Read, Sought};
+pub(crate) use tee::Tee;
+use write::Write;
+
+/// How long a request waits for another's answer before it asks the service itself.
+const COLLAPSE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What the cache makes of a request.
+#[expect(clippy::large_enum_variant, reason = "taken apart at once; a box would cost every hit")]
+pub(crate) enum Looked {
+    /// It is answered.
+    Answered(Passed),
+    /// It goes on.
+    Onward(Turn),
+}
+
+/// What has to be done when the service has answered.
+pub(crate) enum Turn {
+    /// Nothing.
+    Past,
+    /// To see whether the operation has begun to answer what may be stored.
+    Dormant(Dormant),
+    /// A read.
+    Read(Box<Read>),
+    /// A write.
+    Write(Box<Write>),
+}
+
+/// A read of an operation that never answered what may be stored.
+pub(crate) struct Dormant {
+    held: Arc<Held>,
+    rules: Rules,
+    habit: Habit,
+}
+
+/// Looks for an answer.
+///
+/// # Errors
+/// The client takes nothing but what is stored, and nothing is.
+pub(crate) fn look(
+    context: &Arc<ConnContext>,
+    config: &Config,
+    exchange: &Exchange,
+    route: Route<'_>,
+    facts: &RequestFacts,
+    head: &mut Parts,
+    body: &Unasked,
+) -> Result<Looked, Problem> {
+    let past = Ok(Looked::Onward(Turn::Past));
+    let Some(cache) = &config.cache else { return past };
+    let Some(operation) = cache::cacheable(route) else { return past };
+    if !matches!(head.method, Method::GET | Method::HEAD) {
+        if matches!(head.method, Method::OPTIONS | Method::TRACE) {
+            return past;
+        }
+        let write = Write::new(context, cache, exchange, operation, head);
+        return Ok(Looked::Onward(write.map_or(Turn::Past, |write| Turn::Write(Box::new(write)))));
+    }
+    let Some(rules) = cache.rules(operation.map(|operation| &**operation)) else { return past };
+    let habit = cache.held.habits.of(exchange.operation());
+    if cache.held.habits.is_dormant(habit) {
+        let held = Arc::clone(&cache.held);
+        return Ok(Looked::Onward(Turn::Dormant(Dormant { held, rules, habit })));
+    }
+    if !body.is_empty() || facts.upgrade.is_some() || conditional::is_for_the_service(&head.headers)
+    {
+        return past;
+    }
+    let Some(host) = host_of(&head.uri, &head.headers) else { return past };
+    let asked = Read::new(context, cache, exchange, operation, rules, host, head);
+    let mut read = Box::new(asked);
+    match read.seek(context) {
+        Sought::Answer(passed) => Ok(Looked::Answered(passed)),
+        Sought::AnswerAndRefresh(passed) => {
+            refresh::begin(context, config, exchange, route, facts, head, read);
+            Ok(Looked::Answered(passed))
+        }
+        Sought::Nothing if read.only_if_cached() => Err(Problem::new(Code::NotStored)),
+        Sought::Nothing => {
+            read.prepare(head);
+            Ok(Looked::Onward(Turn::Read(read)))
+        }
+    }
+}
+
+impl Turn {
+    /// Whether another request's answer is waited for.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Self::Read(read) if read.waits())
+    }
+
+    /// Waits for another request's answer, and looks once more. `None`: the service has to be asked
+    /// all the same.
+    pub(crate) async fn wait(&mut self, context: &ConnContext) -> Option<Passed> {
+        match self {
+            Self::Read(read) => read.wait(context).await,
+            _ => None,
+        }
+    }
+
+    /// What the client gets, now that the service has answered or failed.
+    pub(crate) fn answered(
+        self,
+        context: &ConnContext,
+        outcome: Result<Passed, Problem>,
+    ) -> Result<Passed, Problem> {
+        match (self, outcome) {
+            (Self::Past, outcome) => outcome,
+            (Self::Dormant(dormant), outcome) => {
+                answered::wake(context, &dormant, &outcome);
+                outcome
+            }
+            (Self::Read(read), outcome) => read.answered(context, outcome),
+            (Self::Write(write), outcome) => (*write).answered(context, outcome),
+        }
+    }
+}

@@ -15,6 +15,7 @@ pub(crate) enum Table {
     Platforms,
     DeviceModels,
     Upstreams,
+    Cached,
     Routes,
     History,
     Loads,
@@ -24,11 +25,12 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    const FILES: [(&'static str, Table); 10] = [
+    const FILES: [(&'static str, Table); 11] = [
         ("operations.csv", Table::Operations),
         ("platforms.csv", Table::Platforms),
         ("device-models.csv", Table::DeviceModels),
         ("upstreams.csv", Table::Upstreams),
+        ("cache.csv", Table::Cached),
         ("routes.csv", Table::Routes),
         ("history.csv", Table::History),
         ("loads.csv", Table::Loads),
@@ -156,6 +158,7 @@ pub(crate) fn write(table: Table, view: &View) -> String {
             lines.text
         }
         Table::Upstreams => upstreams(view),
+        Table::Cached => cached(view),
         Table::Routes => routes(view),
         Table::History => history(view),
         Table::DatabaseCalls => database_calls(view),
@@ -243,6 +246,24 @@ fn upstreams(view: &View) -> String {
         lines.text(&row.state);
         lines.number(row.consecutive_failures).number(row.failures_total);
         lines.number(row.connections).number(row.idle).end();
+    }
+    lines.text
+}
+
+fn cached(view: &View) -> String {
+    let mut lines = Lines::with_head(&[
+        "operation",
+        "hits",
+        "stale",
+        "revalidated",
+        "collapsed",
+        "misses",
+        "entries",
+        "bytes",
+    ]);
+    for row in view.cached.iter().flatten() {
+        lines.text(&row.operation).number(row.hits).number(row.stale).number(row.revalidated);
+        lines.number(row.collapsed).number(row.misses).number(row.entries).number(row.bytes).end();
     }
     lines.text
 }

@@ -30,8 +30,8 @@ pub use api::{
 pub use board::{BoardRow, NextRow};
 pub use local::{OPS_SOCKET, serve_local};
 pub use model::{
-    LedgerRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason,
-    RouteRow, Source, UpstreamRow, VerifiedRow, WritesRow,
+    CachedRow, LedgerRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness,
+    Reason, RouteRow, Source, UpstreamRow, VerifiedRow, WritesRow,
 };
 pub use otlp::{IngestToken, TOKEN_BYTES_LEAST};
 pub use problem::OpsCode;

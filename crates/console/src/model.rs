@@ -18,6 +18,10 @@ pub trait Source: Send + Sync {
     fn routes(&self) -> Vec<RouteRow>;
     /// Every URL requests are sent to.
     fn upstreams(&self) -> Vec<UpstreamRow>;
+    /// What the response cache did for each operation; none where it is switched off.
+    fn cached(&self) -> Option<Vec<CachedRow>> {
+        None
+    }
     /// Whether the node takes traffic.
     fn readiness(&self) -> Readiness;
     /// What someone should know or do.
@@ -166,6 +170,27 @@ pub struct UpstreamRow {
     pub connections: u64,
     /// Of these, idle ones.
     pub idle: u64,
+}
+
+/// What the response cache did for one operation since the start, and what it holds of it now.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CachedRow {
+    /// The operation.
+    pub operation: String,
+    /// Requests answered from the store.
+    pub hits: u64,
+    /// Requests answered from the store although stale.
+    pub stale: u64,
+    /// Requests answered from the store after the service said that it still holds.
+    pub revalidated: u64,
+    /// Requests answered with what another request was answered.
+    pub collapsed: u64,
+    /// Requests answered by the service whose answer was stored.
+    pub misses: u64,
+    /// Answers held.
+    pub entries: u64,
+    /// Bytes they take.
+    pub bytes: u64,
 }
 
 /// Whether the node takes traffic, and why not.

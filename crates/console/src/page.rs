@@ -1,6 +1,7 @@
 //! The page, drawn on the server. It reads without script; with it, it is drawn anew each second.
 
 pub(crate) mod board;
+mod cached;
 mod database;
 mod format;
 pub(crate) mod ledger;
@@ -61,6 +62,7 @@ pub(crate) fn view(view: &View) -> Markup {
             (tables::device_models(view))
             (database::calls(view))
             (database::cold_starts(view))
+            (cached::cached(view))
             (tables::upstreams(view))
             (tables::routes(view))
             (memory::nodes(view))

@@ -10,8 +10,8 @@ use plimsoll_telemetry::{DeviceModelFigures, Figures, PlatformFigures, Second};
 use serde::Serialize;
 
 use crate::model::{
-    LedgerRow, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, RouteRow, Source,
-    UpstreamRow,
+    CachedRow, LedgerRow, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, RouteRow,
+    Source, UpstreamRow,
 };
 
 /// Windows that can be asked for, in seconds.
@@ -101,6 +101,8 @@ pub(crate) struct View {
     pub(crate) device_models: Vec<DeviceModelFigures>,
     pub(crate) upstreams: Vec<UpstreamRow>,
     pub(crate) routes: Vec<RouteRow>,
+    /// What the response cache did; none where it is switched off.
+    pub(crate) cached: Option<Vec<CachedRow>>,
     /// What outlives the process.
     pub(crate) memory: Option<MemoryRow>,
     pub(crate) history: Vec<Second>,
@@ -165,6 +167,7 @@ impl View {
             device_models,
             upstreams: source.upstreams(),
             routes,
+            cached: source.cached(),
             memory,
             history: overview.history,
             ingest: source.ingest().map(|ingest| ingest.overview()).unwrap_or_default(),

@@ -87,7 +87,7 @@ async fn every_table_can_be_had_as_csv() {
     assert!(lines[0].starts_with("service,operation,route,requests,requests_per_second,p50"));
     assert!(lines[1].starts_with("shop,getOrder,GET /getOrder/{id},9,9,"), "{}", lines[1]);
     assert!(lines[3].starts_with("shop,\"'=<script>"), "{}", lines[3]);
-    for file in ["platforms", "device-models", "upstreams", "routes", "history", "loads"] {
+    for file in ["platforms", "device-models", "upstreams", "cache", "routes", "history", "loads"] {
         let table = scene.get(&format!("/{file}.csv")).await;
         assert_eq!(table.status, 200, "{file}");
         let columns = table.body.lines().next().unwrap().matches(',').count();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use plimsoll_base::{Clock, ManualClock};
 use plimsoll_console::{
-    ConsoleOptions, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness,
-    RouteRow, Source, UpstreamRow, serve,
+    CachedRow, ConsoleOptions, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel,
+    Readiness, RouteRow, Source, UpstreamRow, serve,
 };
 use plimsoll_telemetry::ingest::Ingest;
 use plimsoll_telemetry::{Gauge, Metrics, MetricsOptions, Platform, Sample};
@@ -58,6 +58,19 @@ impl Source for Made {
             consecutive_failures: 5,
             ..UpstreamRow::default()
         }]
+    }
+
+    fn cached(&self) -> Option<Vec<CachedRow>> {
+        let row = CachedRow {
+            operation: "getOrder".into(),
+            hits: 90,
+            collapsed: 5,
+            misses: 5,
+            entries: 2,
+            bytes: 2_048,
+            ..CachedRow::default()
+        };
+        Some(vec![row])
     }
 
     fn readiness(&self) -> Readiness {

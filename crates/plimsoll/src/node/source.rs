@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use plimsoll_console::{
-    Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason, RouteRow,
-    Source, UpstreamRow,
+    CachedRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason,
+    RouteRow, Source, UpstreamRow,
 };
 use plimsoll_edge::limit::sharing::Sharing;
 use plimsoll_edge::router::Operation;
-use plimsoll_edge::{BreakerState, Config};
+use plimsoll_edge::{BreakerState, CacheFigures, Config};
 use plimsoll_ledger::SealerState;
 use plimsoll_manifest::{Limit, LimitUnits, Manifest};
 use plimsoll_snapshot::Security;
@@ -111,6 +111,20 @@ impl Source for Node {
                 idle: upstream.endpoint.idle as u64,
             })
             .collect()
+    }
+
+    fn cached(&self) -> Option<Vec<CachedRow>> {
+        let row = |figures: CacheFigures| CachedRow {
+            operation: figures.operation.to_string(),
+            hits: figures.hits,
+            stale: figures.stale,
+            revalidated: figures.revalidated,
+            collapsed: figures.collapsed,
+            misses: figures.misses,
+            entries: figures.entries,
+            bytes: figures.bytes,
+        };
+        self.edge.cached().map(|all| all.into_iter().map(row).collect())
     }
 
     fn memory(&self) -> Option<MemoryRow> {
@@ -250,6 +264,16 @@ impl Source for Node {
                 max: u64::from(budget.allowed),
                 at_bound: "beyond it failures are passed on; mend the service, or raise \
                            budget_percent in [service.retries]"
+                    .to_owned(),
+            });
+        }
+        if let Some(bytes) = self.edge.cached_bytes() {
+            rows.push(LoadRow {
+                name: "Stored answers".to_owned(),
+                unit: "bytes".to_owned(),
+                value: bytes,
+                max: config.manifest().cache.bytes_max.0,
+                at_bound: "beyond it what is asked for least goes first; raise cache.bytes_max"
                     .to_owned(),
             });
         }

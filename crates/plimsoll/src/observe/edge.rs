@@ -141,6 +141,32 @@ fn not_a_problem(answer: &Told) -> Option<String> {
     (!said).then(|| "it says another status than it has".to_owned())
 }
 
+/// What the cache did, and whether writes empty it and callers are kept apart when it is tried.
+pub(super) fn cache(observer: &Observer) -> Seen {
+    let edge = &observer.node.edge;
+    let tried = edge.try_cache(&edge.config(), observer.node.clock.now());
+    let says = match &tried {
+        None => "the cache is switched off".to_owned(),
+        Some(tried) => format!(
+            "{} answered from the cache, none kept longer than {} s; {} tried, {} left an old \
+             answer behind; {} crossed",
+            many(usize::try_from(tried.cached).unwrap_or(usize::MAX), "request"),
+            tried.ttl_s_max,
+            many(tried.writes, "write"),
+            tried.stale.len(),
+            many(tried.crossed, "answer"),
+        ),
+    };
+    let tried = tried.unwrap_or_default();
+    Seen::saying(says)
+        .count("cached", tried.cached)
+        .count("ttl_s_max", tried.ttl_s_max)
+        .count("writes", tried.writes)
+        .count("stale_after_write", tried.stale.len())
+        .first("first_stale", &tried.stale)
+        .count("shared_private", tried.crossed)
+}
+
 /// Requests that services answered of late, and how.
 pub(super) fn service_levels(observer: &Observer) -> Seen {
     let overview = observer.node.metrics.overview(observer.window());

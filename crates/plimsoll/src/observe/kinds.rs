@@ -19,6 +19,7 @@ pub(super) const LIMITS: EvidenceKind = measured("edge", "edge.limits");
 pub(super) const BREAKERS: EvidenceKind = measured("edge", "edge.breakers");
 pub(super) const PROBLEMS: EvidenceKind = measured("edge", "edge.problems");
 pub(super) const DRAIN: EvidenceKind = measured("edge", "edge.drain");
+pub(super) const CACHE: EvidenceKind = measured("edge", "edge.cache");
 pub(super) const SERVICE_LEVELS: EvidenceKind = measured("edge", "edge.service-levels");
 pub(super) const COMPRESSION: EvidenceKind = measured("edge", "edge.compression");
 pub(super) const PUBLISHED: EvidenceKind = measured("contracts", "contracts.published");
@@ -43,6 +44,7 @@ const MEASURED: [EvidenceKind; 14] = [
     BREAKERS,
     PROBLEMS,
     DRAIN,
+    CACHE,
     SERVICE_LEVELS,
     COMPRESSION,
     PUBLISHED,

@@ -13,6 +13,8 @@ mod backups;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod compression;

@@ -162,3 +162,30 @@ fn service_levels_are_those_of_requests_that_went_to_a_service() {
     ask("status=500");
     place.seen("edge.service-levels", |facts| facts["error_permille"].as_u64() > Some(0));
 }
+
+#[test]
+fn the_cache_is_tried_with_answers_of_nobodys() {
+    let place = Place::new();
+    let mut edge = place.start(&place.shop("[cache]\nenabled = false\n"));
+    let facts = place.seen("edge.cache", |facts| facts["writes"] == 0);
+    assert_eq!(facts["says"], "the cache is switched off");
+    edge.write_manifest(&place.shop("")).unwrap();
+    edge.reload().unwrap();
+    let mut client = edge.client().unwrap();
+    let script = [("x-script", "header=cache-control:public,%20max-age=60")];
+    for _ in 0..2 {
+        assert_eq!(client.get("/feed", &script).unwrap().status, 200);
+    }
+    let facts = place.seen("edge.cache", |facts| facts["cached"] == 1);
+    assert_eq!((&facts["ttl_s_max"], &facts["writes"]), (&60.into(), &3.into()), "{facts}");
+    assert_eq!((&facts["stale_after_write"], &facts["shared_private"]), (&0.into(), &0.into()));
+    // Nothing of it was asked of the service.
+    assert_eq!(place.origin.log().requests(), 1);
+    stop(&mut edge);
+    let mut edge = place.broken(&place.shop(""), "edge.cache.invalidate");
+    let facts = place.seen("edge.cache", |facts| facts["stale_after_write"] == 3);
+    assert_eq!(facts["first_stale"], "a caller's own write");
+    stop(&mut edge);
+    let _edge = place.broken(&place.shop(""), "edge.cache.identity");
+    place.seen("edge.cache", |facts| facts["shared_private"] != 0);
+}

@@ -100,7 +100,8 @@ impl Stamps {
             return Stamped { ordinal, before: ordinal };
         }
         let marked = marks.into_iter().map(|mark| self.marks.set(mark.0, ordinal));
-        let before = marked.max().unwrap_or_default();
+        // One that stands there twice finds itself the second time.
+        let before = marked.filter(|before| *before != ordinal).max().unwrap_or_default();
         let written = writer.map(|writer| self.writers.set(writer.0, ordinal));
         Stamped { ordinal, before: before.max(written.unwrap_or_default()) }
     }
@@ -155,6 +156,14 @@ mod tests {
                 prop_assert_eq!(begun >= stamps.invalidated(Mark(u64::from(mark))), valid);
             }
         }
+    }
+
+    #[test]
+    fn what_was_there_before_is_never_the_write_itself() {
+        let stamps = Stamps::default();
+        let twice = stamps.write([Mark(7), Mark(7)], None);
+        assert_eq!(twice.before, Ordinal::default());
+        assert_eq!(stamps.write([Mark(8), Mark(7)], None).before, twice.ordinal);
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl CacheTried {
         let held = &cache.held;
         let figures = held.tallies.figures();
         let spared = figures.iter().map(|f| f.hits + f.stale + f.revalidated + f.collapsed);
+        // Before anything of ours is stored.
+        let ttl_s_max = held.store.longest().as_secs();
         let mut stale = Vec::new();
         let mut writes = 1;
         if !held.is_fresh_for_its_writer(now) {
@@ -58,13 +60,7 @@ impl CacheTried {
                 stale.push(format!("{} {}", operation.method, operation.template));
             }
         }
-        Self {
-            cached: spared.sum(),
-            ttl_s_max: held.store.longest().as_secs(),
-            writes,
-            stale,
-            crossed: held.crossed(now),
-        }
+        Self { cached: spared.sum(), ttl_s_max, writes, stale, crossed: held.crossed(now) }
     }
 }
 

@@ -142,7 +142,7 @@ fn resolve(reference: &str, host: &str, base: &str) -> Option<String> {
     let reference = reference.split('#').next().unwrap_or_default().trim();
     let base_path = base.split('?').next().unwrap_or_default();
     let absolute = if reference.starts_with("//") {
-        reference.parse::<Uri>().or_else(|_| format!("http:{reference}").parse()).ok()
+        format!("http:{reference}").parse::<Uri>().ok()
     } else if reference.contains("://") {
         reference.parse().ok()
     } else {

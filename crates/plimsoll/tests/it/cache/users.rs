@@ -11,7 +11,7 @@ use crate::scene::claims;
 const REQUESTS: usize = 6_000;
 
 /// What an answer may say of itself.
-const CONTROLS: [&str; 12] = [
+const CONTROLS: [&str; 11] = [
     "max-age=60",
     "max-age=60,public",
     "s-maxage=60",
@@ -23,7 +23,6 @@ const CONTROLS: [&str; 12] = [
     "max-age=1,stale-while-revalidate=60",
     "max-age=60,public,no-cache",
     "max-age=60,proxy-revalidate",
-    "max-age=60,private=\"x\"",
 ];
 
 const VARIES: [&str; 4] = ["", "authorization", "cookie", "x-notes-key, accept"];

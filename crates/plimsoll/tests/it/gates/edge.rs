@@ -171,6 +171,7 @@ fn the_cache_is_tried_with_answers_of_nobodys() {
     assert_eq!(facts["says"], "the cache is switched off");
     edge.write_manifest(&place.shop("")).unwrap();
     edge.reload().unwrap();
+    place.seen("edge.cache", |facts| facts["writes"] == 3);
     let mut client = edge.client().unwrap();
     let script = [("x-script", "header=cache-control:public,%20max-age=60")];
     for _ in 0..2 {

@@ -23,7 +23,9 @@ async fn hundred_at_once(client: &mut Client, prefix: &str) -> Duration {
         let id = format!("{prefix}-{number}");
         let size = number * 997;
         let script = format!("delay={};body={size}", DELAY.as_millis());
-        let request = get("/x", &[("x-test-id", &id), ("x-script", &script)]);
+        // A path each: of those who ask for the same, one asks the service first.
+        let path = format!("/x/{number}");
+        let request = get(&path, &[("x-test-id", &id), ("x-script", &script)]);
         let (response, _) = client.open(request, true).await.unwrap();
         streams.spawn(async move {
             let answer = read(response.await.unwrap()).await.unwrap();

@@ -1,5 +1,5 @@
-//! Parsers: everything in `plimsoll_http_kit::caching`. Input: a status (the first line), the fields
-//! of an answer, an empty line, the fields of the request.
+//! Parsers: everything in `plimsoll_http_kit::caching`. Input: a status (the first line), the
+//! fields of an answer, an empty line, the fields of the request.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub fn run(data: &[u8]) {
         judged(credentials, status, &answer);
     }
     if let Some(selection) = Selection::of(&answer, &request) {
-        assert!(selection.matches(&request, &answer), "a request selects another answer than its own");
+        assert!(selection.matches(&request, &answer), "a request does not select its own answer");
     }
     if let Part::Bytes(part) = wanted(&request, &answer, 1000) {
         assert!(part.start < part.end && part.end <= 1000, "{part:?}");

@@ -224,7 +224,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_used_beyond_its_terms(terms in terms(), later in 0_u64..20, max_stale in prop::option::of(0_u64..9)) {
+        fn nothing_is_used_beyond_its_terms(
+            terms in terms(),
+            later in 0_u64..20,
+            max_stale in prop::option::of(0_u64..9),
+        ) {
             let now = Nanos::default().plus(Duration::from_secs(later));
             let control = RequestControl { max_stale, ..RequestControl::default() };
             let age = terms.age + Duration::from_secs(later);

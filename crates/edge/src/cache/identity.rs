@@ -134,10 +134,10 @@ mod tests {
             ("proxy-authorization", false),
         ] {
             let shown = identity(&[(field, "a")]);
-            assert!(
-                matches!(shown, Identity::Unverified { only_authorization, .. } if only_authorization == only),
-                "{field}"
-            );
+            let Identity::Unverified { only_authorization, .. } = shown else {
+                panic!("{field}: {shown:?}")
+            };
+            assert_eq!(only_authorization, only, "{field}");
             assert_ne!(shown.writer(), identity(&[(field, "b")]).writer(), "{field}");
             assert_eq!(shown.own(), None, "{field}");
             assert!(!shown.is_among(Audience::Anonymous) && shown.is_among(Audience::Anyone));

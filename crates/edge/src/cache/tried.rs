@@ -1,5 +1,5 @@
-//! Whether the running cache does what it is there for, tried with answers of nobody's: under a host
-//! that no client asks for, and taken out again.
+//! Whether the running cache does what it is there for, tried with answers of nobody's: under a
+//! host that no client asks for, and taken out again.
 
 use std::sync::Arc;
 use std::time::Duration;

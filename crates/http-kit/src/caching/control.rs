@@ -322,8 +322,8 @@ mod tests {
         fn members_are_those_of_the_twin(line in "[a-c=,\"\\\\ \t0-9]{0,40}") {
             let read: Vec<String> = Directives::of(line.as_bytes())
                 .map(|directive| {
-                    let name = String::from_utf8_lossy(directive.name).into_owned();
-                    let argument = directive.argument.map(|a| String::from_utf8_lossy(a).into_owned());
+                    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                    let (name, argument) = (text(directive.name), directive.argument.map(text));
                     argument.map_or(name.clone(), |argument| format!("{name}={argument}"))
                 })
                 .collect();

@@ -1,4 +1,4 @@
-//! Age (RFC 9111 §4.2.3) and freshness lifetime (§4.2.1, §4.2.2) of an answer that came just now.
+//! Age (RFC 9111 §4.2.3) and freshness lifetime (§4.2.1, §4.2.2) of an answer that came now.
 
 use std::time::Duration;
 

@@ -185,7 +185,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_part_lies_inside(range in "bytes=[0-9]{0,3}-[0-9]{0,3}|[ -~]{0,20}", length in 0_u64..500) {
+        fn a_part_lies_inside(
+            range in "bytes=[0-9]{0,3}-[0-9]{0,3}|[ -~]{0,20}",
+            length in 0_u64..500,
+        ) {
             if let Part::Bytes(part) = of(&range, length) {
                 prop_assert!(part.start < part.end && part.end <= length);
             }

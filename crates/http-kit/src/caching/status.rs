@@ -138,7 +138,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_list_of_one(ttl in any::<i32>(), status in prop::option::of(100_u16..600), stored in any::<bool>()) {
+        fn it_is_a_list_of_one(
+            ttl in any::<i32>(),
+            status in prop::option::of(100_u16..600),
+            stored in any::<bool>(),
+        ) {
             for value in [
                 CacheStatus::Hit { ttl: i64::from(ttl), detail: None },
                 CacheStatus::Forwarded {

@@ -113,7 +113,7 @@ fn normal(request: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     Some(members.join(&b','))
 }
 
-/// Whether the answer is in the language that the request wants most: then no other could be better.
+/// Whether the answer is in the language that the request wants most: no other could be better.
 fn is_preferred(request: &HeaderMap, answer: &HeaderMap) -> bool {
     let Some(language) = answer.get(header::CONTENT_LANGUAGE) else { return false };
     let mut best: Option<(&[u8], u32)> = None;
@@ -225,7 +225,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_request_selects_what_it_was_answered(
-            values in prop::collection::vec(("(foo|bar|accept-language)", "[a-z, ;=.0-9]{0,12}"), 0..4)
+            values in prop::collection::vec(
+                ("(foo|bar|accept-language)", "[a-z, ;=.0-9]{0,12}"),
+                0..4,
+            )
         ) {
             let answer = headers(&[("vary", "Foo, accept-language")]);
             let mut request = HeaderMap::new();

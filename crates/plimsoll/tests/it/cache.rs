@@ -130,7 +130,7 @@ fn what_is_fresh_is_answered_without_the_service() {
 fn only_if_cached_leaves_the_service_alone() {
     let kept = Kept::start("", counting());
     let fields = [("cache-control", "only-if-cached")];
-    problem(&kept.ask("GET", "/notes/1", &fields), 504, "PLM-EDGE-0601");
+    problem(&kept.ask("GET", "/notes/1", &fields), 504, "PLM-EDGE-0701");
     assert_eq!(kept.backend.many(), 0);
     kept.get("/notes/1");
     assert_eq!(kept.ask("GET", "/notes/1", &fields).text(), "answer 1");

@@ -13,8 +13,8 @@ use crate::steps::forward::Passed;
 /// What older caches are told of a stale answer (RFC 7234 §5.5.1); new ones read `Cache-Status`.
 const STALE: HeaderValue = HeaderValue::from_static("110 - \"Response is Stale\"");
 
-/// Answers `request` from `entry`: with all of it, the part that was asked for, or the word that the
-/// client has it.
+/// Answers `request` from `entry`: with all of it, the part that was asked for, or the word that
+/// the client has it.
 pub(super) fn entry(
     entry: &Entry,
     request: &HeaderMap,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::cache::{Entry, Held, Kept, Key, Leader};
 
-/// Memory is taken for this much of an answer that says how long it is, bytes; the rest as it comes.
+/// Memory is taken at once for this much of an answer that says its length, bytes; the rest as it
+/// comes.
 const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
 
 /// See the module's page.

@@ -1,4 +1,4 @@
-//! Users who ask for the same things under every rule there is: nobody ever gets what was another's.
+//! Users who ask for the same under every rule there is: nobody ever gets what was another's.
 
 use fastrand::Rng;
 use plimsoll_testkit::RawClient;

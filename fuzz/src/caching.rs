@@ -11,9 +11,8 @@ use plimsoll_http_kit::caching::storing::{
 use plimsoll_http_kit::caching::vary::Selection;
 use plimsoll_http_kit::caching::{RequestControl, conditional, groups, update};
 
-const CREDENTIALS: [Credentials; 4] = [
-    Credentials::None, Credentials::Verified, Credentials::Authorization, Credentials::Other,
-];
+const CREDENTIALS: [Credentials; 4] =
+    [Credentials::None, Credentials::Verified, Credentials::Authorization, Credentials::Other];
 
 /// Feeds the parsers.
 pub fn run(data: &[u8]) {
@@ -71,10 +70,9 @@ fn asked(request: &HeaderMap, answer: &HeaderMap) {
     assert!(control.max_age.is_none_or(|seconds| seconds <= 1 << 31));
     let mut sent = request.clone();
     conditional::ask_whether_it_holds(&mut sent, answer);
-    for (condition, validator) in [
-        (header::IF_NONE_MATCH, header::ETAG),
-        (header::IF_MODIFIED_SINCE, header::LAST_MODIFIED),
-    ] {
+    for (condition, validator) in
+        [(header::IF_NONE_MATCH, header::ETAG), (header::IF_MODIFIED_SINCE, header::LAST_MODIFIED)]
+    {
         assert_eq!(sent.get(condition), answer.get(validator), "asked about what the client holds");
     }
     let fresher = update::freshen(answer, request);

@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::memory::{entries, json, restarted, said, soon};
+use crate::memory::{command, entries, json, restarted, said, soon};
 use crate::scene::Scene;
 
 const END_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
@@ -15,6 +15,11 @@ const END_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 fn stop(scene: &mut Scene) {
     scene.edge.signal(Signal::TERM).unwrap();
     scene.edge.wait(END_WITHIN).unwrap();
+}
+
+/// Waits until the node has its database: what is told before waits for the next start.
+fn ledger_is_there(data_dir: &Path) {
+    soon(|| command(data_dir, &["ledger", "tail"]).status.success().then_some(()));
 }
 
 /// The entries of rotations, oldest first.
@@ -29,6 +34,7 @@ fn a_rotation_is_in_the_ledger_and_changes_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let data_dir = directory.path();
     scene.edge = restarted(&scene, data_dir, &[], "");
+    ledger_is_there(data_dir);
     let before = json(data_dir, &["keys", "list"]);
     assert_eq!(before["key_encrypting_keys"][0]["wraps"], 1);
     let text = said(data_dir, &["keys", "rotate"]);
@@ -51,6 +57,7 @@ fn a_rotation_is_in_the_ledger_and_changes_nobody() {
     assert!(!by.is_null(), "{entry}");
     stop(&mut scene);
     scene.edge = restarted(&scene, data_dir, &[], "");
+    ledger_is_there(data_dir);
     said(data_dir, &["keys", "rotate"]);
     let again = soon(|| rotations(data_dir).into_iter().nth(1));
     assert_eq!(again["actor"], by);

@@ -1,5 +1,5 @@
-//! Parser: `plimsoll_http_kit::installation::Presented::parse` (`Plimsoll-Installation`). Input: the
-//! field's value.
+//! Parser: `plimsoll_http_kit::installation::Presented::parse` (`Plimsoll-Installation`). Input:
+//! the field's value.
 
 use plimsoll_http_kit::installation::Presented;
 

@@ -20,8 +20,8 @@ pub struct ClientSection {
 
 /// Installations that the edge signs. An app that says what it is (`Plimsoll-Client`, or the header
 /// that `platform` names) is given one with an answer in `Plimsoll-Installation`, keeps it and
-/// sends it back with every request. With it a request is not anonymous: limits by address leave it, and
-/// limits by caller count it by itself.
+/// sends it back with every request. With it a request is not anonymous: limits by address leave
+/// it, and limits by caller count it by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InstallationsSection {

@@ -69,8 +69,12 @@ fn rotate(arguments: &KeysAt) -> Result<(), Failure> {
         }));
     }
     say(format!(
-        "{} data keys are wrapped by key-encrypting key {} now, in {}; before: {}",
-        rotated.data_keys,
+        "{} wrapped by key-encrypting key {} now, in {}; before: {}",
+        if rotated.data_keys == 1 {
+            "1 data key is".to_owned()
+        } else {
+            format!("{} data keys are", rotated.data_keys)
+        },
         rotated.now,
         rotated.file.display(),
         rotated.before.join(", ")

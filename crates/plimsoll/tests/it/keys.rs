@@ -38,7 +38,7 @@ fn a_rotation_is_in_the_ledger_and_changes_nobody() {
     let before = json(data_dir, &["keys", "list"]);
     assert_eq!(before["key_encrypting_keys"][0]["wraps"], 1);
     let text = said(data_dir, &["keys", "rotate"]);
-    assert!(text.contains("1 data keys are wrapped by key-encrypting key"), "{text}");
+    assert!(text.contains("1 data key is wrapped by key-encrypting key"), "{text}");
     let after = json(data_dir, &["keys", "list"]);
     assert_eq!(after["data_keys"], before["data_keys"]);
     let (old, new) =

@@ -5,8 +5,8 @@
 //! only ties them to libFuzzer.
 //!
 //! What strangers send: `request_path_and_headers`, `client_context`, `forwarded`, `traceparent`,
-//! `router_find`, `bearer_token`, `accept_encoding`, `installation`. What services answer: `caching`.
-//! What other systems or the team's own files hold: `jwks_document`,
+//! `router_find`, `bearer_token`, `accept_encoding`, `installation`. What services answer:
+//! `caching`. What other systems or the team's own files hold: `jwks_document`,
 //! `contract_document`, `manifest_text`, `plan_document`, `report_import`, and what tracers send:
 //! `otlp_traces`, `otlp_traces_json`, `otlp_metrics`, `otlp_metrics_json`, `database_statement`.
 

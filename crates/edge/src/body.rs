@@ -152,7 +152,8 @@ impl InboundBody {
     pub(crate) fn again(&self) -> Option<Self> {
         match self {
             Self::Empty => Some(Self::Empty),
-            Self::Streamed(_) => None,
+            // What is held is a write with a key, which is sent once.
+            Self::Streamed(_) | Self::Held(_) => None,
         }
     }
 }

@@ -106,8 +106,7 @@ pub(super) fn name(title: &str) -> String {
 #[cfg(test)]
 mod tests {
 
-    use plimsoll_snapshot::{CacheRoute, Security};
-    use plimsoll_snapshot::{Idempotency, Security};
+    use plimsoll_snapshot::{CacheRoute, Idempotency, Security};
 
     use super::*;
 

@@ -38,7 +38,7 @@ const RESTORED: EvidenceKind = measured("store", "store.restored");
 pub(super) const OBJECTIVES: EvidenceKind =
     EvidenceKind { kind: "manifest.objectives", room: "manifest", how: How::Declared };
 
-const MEASURED: [EvidenceKind; 14] = [
+const MEASURED: [EvidenceKind; 17] = [
     AUTHENTICATION,
     LIMITS,
     BREAKERS,

@@ -29,7 +29,7 @@ pub(super) enum Look {
 }
 
 impl Look {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Authentication,
         Self::Limits,
         Self::Breakers,

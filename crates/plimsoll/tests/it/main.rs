@@ -38,6 +38,7 @@ mod gates;
 mod http2;
 #[cfg(test)]
 mod installations;
+#[cfg(test)]
 mod keyed;
 #[cfg(test)]
 mod keys;

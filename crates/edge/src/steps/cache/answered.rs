@@ -69,7 +69,7 @@ impl Read {
             Err(problem) if problem.code().status().is_server_error() => {
                 self.stand_in(context, None).ok_or(problem)
             }
-            Ok(Passed::Upstream { mut answer, limits, .. }) => {
+            Ok(Passed::Upstream { mut answer, begun, limits, .. }) => {
                 let status = answer.response.status();
                 if is_failure(status)
                     && let Some(passed) = self.stand_in(context, Some(status))
@@ -94,7 +94,7 @@ impl Read {
                     self.tally().count(CacheOutcome::Miss);
                 }
                 self.say(answer.response.headers_mut(), tee.is_some(), unstored);
-                Ok(Passed::Upstream { answer, limits, tee })
+                Ok(Passed::Upstream { answer, begun, limits, tee })
             }
             other => other,
         }

@@ -10,6 +10,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use plimsoll_base::Deadline;
 use plimsoll_http_kit::hygiene::RequestFacts;
+use plimsoll_snapshot::RetryRule;
 
 use super::answered::{Settled, give_back, is_failure};
 use super::read::Read;
@@ -21,7 +22,7 @@ use crate::lazy_timer::LazyTimer;
 use crate::steps::forward;
 use crate::steps::route::Route;
 use crate::tasks::Kind;
-use crate::upstream::{self, Message, Sending};
+use crate::upstream::{self, Message, Retries, Sending};
 
 /// Newer answers that are fetched at once; beyond, what is stale stays so for the next request.
 const REFRESHES_MAX: usize = 256;
@@ -80,6 +81,13 @@ async fn fetch(
         multiplexed: false,
         timeouts: service.timeouts,
         service: &service.name,
+        // Nobody waits for it: the next request that finds what is stored stale tries again.
+        retries: Retries {
+            policy: &service.retries,
+            rule: RetryRule::Off,
+            budget: &service.budget,
+        },
+        hedge: None,
     };
     let mut timer = LazyTimer::default();
     let mut reached = false;

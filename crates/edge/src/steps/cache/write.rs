@@ -88,8 +88,8 @@ impl Write {
         context: &ConnContext,
         outcome: Result<Passed, Problem>,
     ) -> Result<Passed, Problem> {
-        let (mut answer, limits, tee) = match outcome {
-            Ok(Passed::Upstream { answer, limits, tee }) => (answer, limits, tee),
+        let (mut answer, begun, limits, tee) = match outcome {
+            Ok(Passed::Upstream { answer, begun, limits, tee }) => (answer, begun, limits, tee),
             other => return other,
         };
         let status = answer.response.status();
@@ -108,7 +108,7 @@ impl Write {
             None => tee,
         };
         answer.response.headers_mut().insert(PLIMSOLL_FRESH, now);
-        Ok(Passed::Upstream { answer, limits, tee })
+        Ok(Passed::Upstream { answer, begun, limits, tee })
     }
 
     /// Whether the answer to a POST is what a GET would be answered (RFC 9110 §9.3.3).

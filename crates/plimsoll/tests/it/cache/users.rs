@@ -107,6 +107,7 @@ fn no_answer_ever_crosses_from_one_user_to_another() {
         }
     });
     let users = users(&kept);
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
     let many = std::env::var("PLIMSOLL_CACHE_FUZZ").ok().and_then(|text| text.parse().ok());
     let many: usize = many.unwrap_or(REQUESTS);
     let seed = fastrand::u64(..);

@@ -162,7 +162,7 @@ fn a_named_file_behind_a_link_keeps_its_place_and_its_readers() {
     fs::write(&real, "ab".repeat(32)).unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     symlink(&real, &link).unwrap();
-    let options = KeyringOptions { kek_file: Some(link.clone()), ..place.options.clone() };
+    let options = KeyringOptions { kek_file: Some(link.clone()), ..place.options };
     let before = identity(&Keyring::open(&options).unwrap());
     Keyring::rotate(&options, &outside("")).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -177,7 +177,7 @@ fn a_changed_data_key_is_refused() {
     let text = fs::read_to_string(place.file()).unwrap();
     let at = text.find("data ").unwrap() + 60;
     let digit = if &text[at..=at] == "0" { "1" } else { "0" };
-    let mut bad = text.clone();
+    let mut bad = text;
     bad.replace_range(at..=at, digit);
     fs::write(place.file(), bad).unwrap();
     let error = Keyring::open(&place.options).unwrap_err();

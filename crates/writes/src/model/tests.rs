@@ -226,7 +226,7 @@ fn only_the_same_caller_with_the_same_request_is_replayed() {
     let ask = |claim: &Claim| begin(Some(&record), claim, 2, LEASE_MS);
     let again = claim(2, OnUnknown::Hold);
     assert_eq!(ask(&again), (Decision::Replay { fence: 1, sealed: vec![7] }, None));
-    let other = Claim { fingerprint: Hash([9; 32]), ..again.clone() };
+    let other = Claim { fingerprint: Hash([9; 32]), ..again };
     assert_eq!(ask(&other), (Decision::OtherPayload, None));
     let stranger = Claim { caller: Hash([9; 32]), ..other };
     assert_eq!(ask(&stranger), (Decision::OtherCaller, None), "it learns nothing of the request");

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use plimsoll_http_kit::Problem;
 use plimsoll_http_kit::hygiene::{Fields, RequestFacts};
+use plimsoll_http_kit::{Code, Problem};
 
 use crate::body::{AnswerBody, Unasked};
 use crate::compress;
@@ -124,7 +124,11 @@ pub(crate) async fn send_on(
             compress::restore_tags(config, exchange, head);
             forward::forward(context, config, exchange, route, facts, head, body).await
         }
-        Ok(Some(standing_in)) => Ok(standing_in),
+        Ok(Some(standing_in)) => {
+            // What the service answered before says more than what was written for such a time.
+            let open = Err(Problem::new(Code::BreakerOpen));
+            return Ok(turn.answered(context, open).unwrap_or(standing_in));
+        }
         Err(problem) => Err(problem),
     };
     turn.answered(context, outcome)

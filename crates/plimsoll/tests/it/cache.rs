@@ -2,6 +2,7 @@
 
 mod backend;
 mod fresh;
+mod joined;
 mod users;
 
 use std::sync::Arc;

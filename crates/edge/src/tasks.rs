@@ -28,7 +28,8 @@ pub(crate) enum Kind {
     Refresh,
 }
 
-const KINDS: usize = 6;
+/// How many there are, by the last of them.
+const KINDS: usize = Kind::Refresh as usize + 1;
 
 /// Counts of running tasks, shared by every clone.
 #[derive(Debug, Clone, Default)]

@@ -58,7 +58,11 @@ pub fn metrics_page() -> String {
             .iter()
             .any(|part| own(name).starts_with(part))
     });
-    section(&mut page, "Upstreams", |name| own(name).starts_with("upstream_"));
+    section(&mut page, "Upstreams", |name| {
+        ["upstream_", "retry_", "health_checks", "breaker"]
+            .iter()
+            .any(|part| own(name).starts_with(part))
+    });
     section(&mut page, "The cache", |name| own(name).starts_with("cache_"));
     section(&mut page, "OpenTelemetry", |name| {
         ["otlp_", "database_calls", "app_start_"].iter().any(|part| own(name).starts_with(part))

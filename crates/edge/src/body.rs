@@ -460,6 +460,15 @@ impl Drop for UpstreamBody {
     }
 }
 
+/// The next piece of an answer that is here whole.
+fn own_piece(bytes: &mut Option<Bytes>, finish: Option<&Finish>) -> Option<Bytes> {
+    let over_http2 = finish.is_some_and(|finish| finish.exchange.version == Version::HTTP_2);
+    match bytes {
+        Some(rest) if over_http2 && rest.len() > H2_PIECE_MAX => Some(rest.split_to(H2_PIECE_MAX)),
+        _ => bytes.take().filter(|bytes| !bytes.is_empty()),
+    }
+}
+
 impl Body for AnswerBody {
     type Data = Bytes;
     type Error = io::Error;
@@ -467,13 +476,15 @@ impl Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<io::Error> {
         match &mut *self {
             Self::Own(bytes, finish) => {
-                let bytes = bytes.take().filter(|bytes| !bytes.is_empty());
+                let piece = own_piece(bytes, finish.as_deref());
                 if let Some(finish) = finish {
-                    finish.sent(bytes.as_ref().map_or(0, Bytes::len));
-                    finish.complete();
+                    finish.sent(piece.as_ref().map_or(0, Bytes::len));
+                    if bytes.is_none() {
+                        finish.complete();
+                    }
                 }
                 stall::note_polled(true);
-                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
             }
             Self::Upstream(body) => {
                 let polled = body.poll(cx);

@@ -51,6 +51,8 @@ pub(crate) struct Exchange {
     /// The signed installation that asks.
     pub(crate) installation: installation::Held,
     pub(crate) verified: Option<Arc<Verified>>,
+    /// The route verifies whoever shows a token.
+    pub(crate) verifies: bool,
     /// The call leaves an entry in the ledger.
     pub(crate) audit: Option<Audit>,
     /// What the client said of compressed answers.
@@ -92,6 +94,7 @@ impl Exchange {
             origin: None,
             installation: installation::Held::No,
             verified: None,
+            verifies: false,
             audit: None,
             compression: compress::Asked::default(),
             deadline: None,
@@ -139,6 +142,12 @@ impl Exchange {
     /// The release, or what stands for it.
     pub(crate) fn release(&self) -> &Arc<str> {
         self.release.as_ref().unwrap_or(&self.context.core.names.nobody)
+    }
+
+    /// The verified caller, where the route verifies whoever shows a token. Elsewhere it is chance
+    /// whether one is known, and nothing that is kept may hang on that.
+    pub(crate) fn subject(&self) -> Option<&Arc<Verified>> {
+        self.verified.as_ref().filter(|_| self.verifies)
     }
 
     /// The client's address, as far as proxies are trusted.

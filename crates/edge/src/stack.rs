@@ -114,7 +114,7 @@ pub(crate) async fn send_on(
     };
     // A box, because this is rare.
     if turn.waits()
-        && let Some(passed) = Box::pin(turn.wait(context)).await
+        && let Some(passed) = Box::pin(turn.wait(context, config, route)).await
     {
         return Ok(passed);
     }
@@ -127,11 +127,11 @@ pub(crate) async fn send_on(
         Ok(Some(standing_in)) => {
             // What the service answered before says more than what was written for such a time.
             let open = Err(Problem::new(Code::BreakerOpen));
-            return Ok(turn.answered(context, open).unwrap_or(standing_in));
+            return Ok(turn.answered(context, open, false).unwrap_or(standing_in));
         }
         Err(problem) => Err(problem),
     };
-    turn.answered(context, outcome)
+    turn.answered(context, outcome, exchange.upstream_reached)
 }
 
 /// What a request came to at the door.
@@ -163,7 +163,7 @@ pub(crate) async fn enter<'c>(
         let credentials = authenticate::credentials(config, exchange, route, &fields)?;
         (facts, route, credentials)
     };
-    limit::by_ip(config, exchange, route, &credentials)?;
+    limit::by_ip(config, exchange, route, &head.headers, &credentials)?;
     if let Some(preflight) = cors::preflight(config, exchange.origin.as_ref(), route, head)? {
         return Ok(Entered::Preflight(preflight));
     }

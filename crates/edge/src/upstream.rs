@@ -300,6 +300,8 @@ async fn attempt(
             opened
         }
     };
+    // Nothing is begun for which there is no time.
+    sending.within(sending.timeouts.first_byte, now)?;
     let answer = match message.request() {
         Some(request) => connection.send(request, repeatable),
         None => return Err(None),

@@ -245,11 +245,11 @@ fn a_policy_for_nothing_is_a_fault_with_a_suggestion() {
     let fault = find_out("createOrder");
     let start = "conf/plimsoll.toml:9:1: operation[0].find_out: `createOrder` cannot find out";
     assert!(fault.starts_with(start), "{fault}");
-    let sound = "[[operation]]\nid = \"createOrder\"\nfind_out = \"getOrder\"\n";
+    let sound = "[[operation]]\nid = \"createOrder\"\nfind_out = \"listOrders\"\n";
     let manifest = format!("{SHOP}\n{sound}");
     let routes = loaded(&manifest, &[("conf/shop.yaml", SHOP_YAML)]).unwrap();
     let create = routes.services[0].operations.iter().find(|o| o.id == "createOrder").unwrap();
-    assert_eq!(create.idempotency.find_out.as_deref(), Some("getOrder"));
+    assert_eq!(create.idempotency.find_out.as_deref(), Some("listOrders"));
     let limit = "[[limit]]\nname = \"l\"\nper = \"ip\"\nquota = 1\nwindow = \"1s\"\n\
                  operations = [\"status\", \"listOrder\"]\n";
     let fault = with(limit);

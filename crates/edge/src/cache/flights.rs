@@ -14,6 +14,9 @@ use super::key::Key;
 
 /// Requests that wait for one answer; one more goes to the service itself.
 const FOLLOWERS_MAX: u32 = 1_024;
+
+/// How old a request may be that others begin to wait for, milliseconds.
+const FLIGHT_JOINED_MAX_MS: u64 = 5_000;
 /// Locks over which keys are spread.
 const SHARDS: usize = 16;
 
@@ -77,7 +80,9 @@ impl Flights {
     pub(crate) fn join(&self, key: Key, asked: Asked, demand: &Demand) -> Joined {
         let mut shard = lock(&self.0[key.spread() % SHARDS]);
         if let Some(flight) = shard.get(&key) {
-            if !demand.is_met_by(flight.asked) {
+            // Whoever leads may have a client that reads slowly: nobody begins to wait for long.
+            let old = flight.asked.unix_ms.saturating_add(FLIGHT_JOINED_MAX_MS) < asked.unix_ms;
+            if old || !demand.is_met_by(flight.asked) {
                 return Joined::Alone;
             }
             if flight.followers.fetch_add(1, Ordering::Relaxed) >= FOLLOWERS_MAX {

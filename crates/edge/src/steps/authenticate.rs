@@ -149,6 +149,7 @@ pub(crate) async fn verify(
         return Err(refusal(config, exchange, error, &[]));
     }
     exchange.verified = verified;
+    exchange.verifies = matches!(security(config, route), Security::Token { .. });
     let outcome = match (security(config, route), &exchange.verified) {
         (Security::Public, _) => AuthOutcome::Public,
         (Security::PassThrough, _) => AuthOutcome::PassedThrough,

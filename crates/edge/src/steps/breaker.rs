@@ -52,13 +52,15 @@ pub(crate) fn ended(
     config: &Config,
     route: Route<'_>,
     sending: &Sending<'_>,
-    sent: &Result<Answer, UpstreamError>,
+    (sent, reached): (&Result<Answer, UpstreamError>, bool),
 ) {
     let Some(guard) = config.guard(route) else { return };
     let outcome = match sent {
         Ok(answer) => Outcome::of_status(answer.response.status()),
         // The edge's own bound, or the client's own fault, says nothing of the operation.
         Err(UpstreamError::PoolFull) => return,
+        // The time was used up before: by a wait for a record, or for another's answer.
+        Err(UpstreamError::DeadlinePassed) if !reached => return,
         Err(_) if sending.client_failed() => return,
         Err(_) => Outcome::Failed,
     };

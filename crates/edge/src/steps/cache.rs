@@ -28,7 +28,7 @@ use crate::cache::{self, Habit, Held};
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
-use crate::steps::forward::Passed;
+use crate::steps::forward::{self, Passed};
 use crate::steps::route::Route;
 
 use read::{Read, Sought};
@@ -116,6 +116,21 @@ pub(crate) fn look(
     }
 }
 
+/// A write turned out to be done whose answer did not come this way: what it changed is invalidated.
+pub(crate) fn written(
+    context: &ConnContext,
+    config: &Config,
+    exchange: &Exchange,
+    route: Route<'_>,
+    head: &Parts,
+) {
+    let Some(cache) = &config.cache else { return };
+    let Some(operation) = cache::cacheable(route) else { return };
+    if let Some(write) = Write::new(context, cache, exchange, operation, head) {
+        write.done();
+    }
+}
+
 impl Turn {
     /// Whether another request's answer is waited for.
     pub(crate) fn waits(&self) -> bool {
@@ -124,18 +139,29 @@ impl Turn {
 
     /// Waits for another request's answer, and looks once more. `None`: the service has to be asked
     /// all the same.
-    pub(crate) async fn wait(&mut self, context: &ConnContext) -> Option<Passed> {
+    pub(crate) async fn wait(
+        &mut self,
+        context: &ConnContext,
+        config: &Config,
+        route: Route<'_>,
+    ) -> Option<Passed> {
+        // Time is left to ask the service after all.
+        let service = route.destination(config);
+        let most = service.map(|service| forward::total_timeout(route, service) / 2);
+        let within = most.unwrap_or(COLLAPSE_WAIT_MAX).min(COLLAPSE_WAIT_MAX);
         match self {
-            Self::Read(read) => read.wait(context).await,
+            Self::Read(read) => read.wait(context, within).await,
             _ => None,
         }
     }
 
-    /// What the client gets, now that the service has answered or failed.
+    /// What the client gets, now that the service has answered or failed; `reached` says that it may
+    /// have had something of the request.
     pub(crate) fn answered(
         self,
         context: &ConnContext,
         outcome: Result<Passed, Problem>,
+        reached: bool,
     ) -> Result<Passed, Problem> {
         match (self, outcome) {
             (Self::Past, outcome) => outcome,
@@ -144,7 +170,7 @@ impl Turn {
                 outcome
             }
             (Self::Read(read), outcome) => read.answered(context, outcome),
-            (Self::Write(write), outcome) => (*write).answered(context, outcome),
+            (Self::Write(write), outcome) => (*write).answered(context, outcome, reached),
         }
     }
 }

@@ -118,6 +118,8 @@ pub(crate) async fn forward(
         InboundLimits { bytes_max, idle: config.bounds.body_idle }
     };
     let clock = &context.core.clock;
+    // A write with a key is sent once, whatever the manifest says of its method.
+    let is_keyed = body.held().is_some();
     let (body, state) = match body.held() {
         Some(held) => InboundBody::held(held, clock),
         None => InboundBody::new(body.take(), limits, clock),
@@ -129,7 +131,7 @@ pub(crate) async fn forward(
     exchange.body = state;
     let pace = config.pace(route, &head.method);
     let retries = retries(route, service);
-    let idempotent = upstream::covers(retries.rule, &head.method);
+    let idempotent = !is_keyed && upstream::covers(retries.rule, &head.method);
     let mut message =
         Message::new(head, body, &mut exchange.upstream_reached).idempotent(idempotent);
     let sending = upstream::Sending {
@@ -146,7 +148,8 @@ pub(crate) async fn forward(
     let release = &service.release;
     let sent = upstream::send(&context.core, release, &sending, &mut timer, &mut message).await;
     context.keep_timer(timer);
-    breaker::ended(context, config, route, &sending, &sent);
+    let reached = message.is_reached();
+    breaker::ended(context, config, route, &sending, (&sent, reached));
     match sent {
         Ok(mut answer) => {
             let answered = context.core.clock.now();

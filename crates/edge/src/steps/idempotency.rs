@@ -288,7 +288,7 @@ fn claim(
         _ => head.method.as_str(),
     };
     let (service, scope) = (&*service.name, operation.as_bytes());
-    let id = match &exchange.verified {
+    let id = match exchange.subject() {
         Some(verified) => {
             let (tenant, caller) = (verified.tenant().as_bytes(), &caller.0[..]);
             writes.hash("writes.id.v1", &[service.as_bytes(), scope, key, tenant, caller])?
@@ -326,7 +326,7 @@ fn caller(
     headers: &HeaderMap,
 ) -> Result<Hash, WritesError> {
     const PURPOSE: &str = "writes.caller.v1";
-    if let Some(verified) = &exchange.verified {
+    if let Some(verified) = exchange.subject() {
         let (issuer, tenant) = (verified.issuer().as_bytes(), verified.tenant().as_bytes());
         return writes.hash(PURPOSE, &[b"token", issuer, tenant, verified.subject().as_bytes()]);
     }

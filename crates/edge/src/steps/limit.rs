@@ -19,6 +19,7 @@ pub(crate) fn by_ip(
     config: &Config,
     exchange: &mut Exchange,
     route: Route<'_>,
+    headers: &HeaderMap,
     credentials: &Credentials<'_>,
 ) -> Result<(), Problem> {
     // A rehearsal owes nothing; limits are tried apart, by `Limits::refuses`.
@@ -39,9 +40,9 @@ pub(crate) fn by_ip(
                 .with_retry_after(refused.retry_after_seconds()));
         }
     }
-    // Who has an installation that we signed is not anonymous; a token that must be verified was
-    // charged to its address above all the same.
-    if exchange.installation.signed().is_some() {
+    // Who counts as an installation that we signed is not anonymous. Who shows credentials beside it
+    // counts by these, and anybody can make up as many as he likes.
+    if exchange.installation.signed().is_some() && presented(config, headers).is_empty() {
         return Ok(());
     }
     let of = config.limits.policies_for(operation(route));
@@ -74,18 +75,19 @@ fn caller(config: &Config, exchange: &Exchange, headers: &HeaderMap) -> u64 {
         return verified.caller().low64();
     }
     let hasher = config.limits.hasher();
-    let named = [header::AUTHORIZATION, header::COOKIE];
-    let presented: SmallVec<[&[u8]; 4]> = named
-        .iter()
-        .chain(&config.api_key_fields)
-        .flat_map(|name| headers.get_all(name))
-        .map(http::HeaderValue::as_bytes)
-        .collect();
+    let presented = presented(config, headers);
     match exchange.installation.signed() {
         _ if !presented.is_empty() => hasher.credentials(&presented),
         Some(installation) => hasher.installation(&installation.id),
         None => hasher.ip(exchange.from.prefix()),
     }
+}
+
+/// All credentials, verified or not.
+fn presented<'h>(config: &Config, headers: &'h HeaderMap) -> SmallVec<[&'h [u8]; 4]> {
+    let named = [header::AUTHORIZATION, header::COOKIE];
+    let named = named.iter().chain(&config.api_key_fields);
+    named.flat_map(|name| headers.get_all(name)).map(http::HeaderValue::as_bytes).collect()
 }
 
 fn operation(route: Route<'_>) -> Option<u32> {

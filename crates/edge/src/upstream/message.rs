@@ -43,6 +43,11 @@ impl<'h> Message<'h> {
         self
     }
 
+    /// The service may have had something of it.
+    pub(crate) fn is_reached(&self) -> bool {
+        *self.reached
+    }
+
     /// The request; none is left. From now on its bytes may go out.
     pub(crate) fn request(&mut self) -> Option<Request<InboundBody>> {
         self.was_repeatable = self.is_repeatable();

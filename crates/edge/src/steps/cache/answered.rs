@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use plimsoll_base::Nanos;
 use plimsoll_http_kit::Problem;
-use plimsoll_http_kit::caching::status::{CACHE_STATUS, CacheStatus};
+use plimsoll_http_kit::caching::status::{CACHE_STATUS, CacheStatus, Forward};
 use plimsoll_http_kit::caching::storing::{self, Asked, Credentials, Terms, Times, Unstored};
 use plimsoll_http_kit::caching::vary::Selection;
 use plimsoll_http_kit::caching::{CDN_CACHE_CONTROL, PLIMSOLL_CACHE_CONTROL, http_date, update};
@@ -178,13 +178,22 @@ impl Read {
             }
             Err(unstored) => {
                 if let Some(stored) = &self.stored
-                    && !status.is_server_error()
+                    && self.says_something_of_what_is_stored(status)
                 {
                     self.held.store.remove(stored.key, &stored.entry);
                 }
                 Settled::Passes(Some(unstored))
             }
         }
+    }
+
+    /// Whether an answer that is not stored takes what is stored away. Not where the client had it
+    /// so, or was refused: one request of anybody's must not undo the cache.
+    fn says_something_of_what_is_stored(&self, status: StatusCode) -> bool {
+        let refused =
+            [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
+        let by_the_client = self.control.no_store || self.why == Forward::Request;
+        !by_the_client && !status.is_server_error() && !refused.contains(&status)
     }
 
     /// What a POST was answered, as the answer to a GET of its target. Only where nothing else was
@@ -303,6 +312,7 @@ impl Read {
                     leader.stored();
                 }
             }
+            _ if self.control.no_store => {}
             _ => self.held.store.remove(stored.key, old),
         }
         Settled::Holds(entry)

@@ -1,6 +1,7 @@
 //! A read on its way past the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, header};
@@ -9,7 +10,7 @@ use plimsoll_http_kit::caching::storing::{Rules, Terms};
 use plimsoll_http_kit::caching::{RequestControl, conditional};
 use plimsoll_telemetry::{CacheOutcome, Counter};
 
-use super::{COLLAPSE_WAIT_MAX, serve};
+use super::serve;
 use crate::cache::{
     self, Asked, Cache, Demand, Entry, Follower, Found, Habit, Held, Identity, Joined, Key, Leader,
     Mark, Partition, Use,
@@ -86,7 +87,7 @@ impl Read {
     ) -> Self {
         let held = Arc::clone(&cache.held);
         let headers = &head.headers;
-        let verified = exchange.verified.as_deref();
+        let verified = exchange.subject().map(|verified| &**verified);
         let identity = Identity::of(&held.keys, &cache.key_fields, verified, headers);
         let place = cache::place(exchange, host);
         let control = match headers.contains_key(header::CACHE_CONTROL) {
@@ -195,6 +196,11 @@ impl Read {
     pub(super) fn prepare_alone(&mut self, head: &mut Parts) {
         if let Some(stored) = &mut self.stored {
             let part = stored.entry.kept.range.is_some();
+            if !part && head.headers.contains_key(header::IF_RANGE) {
+                // A part only of what it has; the service is asked about what is stored, so it may
+                // answer with a part of something newer.
+                head.headers.remove(header::RANGE);
+            }
             stored.is_asked_about = !part
                 && conditional::ask_whether_it_holds(&mut head.headers, &stored.entry.kept.head);
         }
@@ -237,9 +243,9 @@ impl Read {
         matches!(self.role, Role::Follows(_))
     }
 
-    pub(super) async fn wait(&mut self, context: &ConnContext) -> Option<Passed> {
+    pub(super) async fn wait(&mut self, context: &ConnContext, within: Duration) -> Option<Passed> {
         let Role::Follows(follower) = &mut self.role else { return None };
-        let waited = tokio::time::timeout(COLLAPSE_WAIT_MAX, follower.wait()).await;
+        let waited = tokio::time::timeout(within, follower.wait()).await;
         self.role = Role::Alone;
         self.asked = asked(context, &self.held);
         if waited != Ok(true) {

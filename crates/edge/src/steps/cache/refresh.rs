@@ -19,8 +19,9 @@ use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
 use crate::lazy_timer::LazyTimer;
-use crate::steps::forward;
+use crate::router::Operation;
 use crate::steps::route::Route;
+use crate::steps::{breaker, forward};
 use crate::tasks::Kind;
 use crate::upstream::{self, Message, Retries, Sending};
 
@@ -45,7 +46,11 @@ pub(super) fn begin(
         return;
     }
     let Some(service) = route.service() else { return };
-    if !read.lead() {
+    let operation = match route {
+        Route::Operation(operation) => Some(Arc::clone(operation)),
+        _ => None,
+    };
+    if !read.lead() || !matches!(breaker::check(context, config, route), Ok(None)) {
         return;
     }
     let (empty, ()) = Request::new(()).into_parts();
@@ -60,17 +65,19 @@ pub(super) fn begin(
     }
     read.prepare_alone(&mut head);
     let context = Arc::clone(context);
-    let fetching = async move { fetch(&context, &config_now, service, head, read).await };
+    let fetching =
+        async move { fetch(&context, &config_now, (service, operation), head, read).await };
     core.tasks.spawn(Kind::Refresh, fetching);
 }
 
 async fn fetch(
     context: &ConnContext,
     config: &Config,
-    service: u16,
+    (service, operation): (u16, Option<Arc<Operation>>),
     mut head: Parts,
     mut read: Box<Read>,
 ) {
+    let route = operation.as_ref().map_or(Route::Unknown { service }, Route::Operation);
     let Some(service) = config.service(service) else { return };
     let core = &context.core;
     let begun = core.clock.now();
@@ -93,6 +100,7 @@ async fn fetch(
     let mut reached = false;
     let mut message = Message::new(&mut head, InboundBody::Empty, &mut reached);
     let sent = upstream::send(core, &service.release, &sending, &mut timer, &mut message).await;
+    breaker::ended(context, config, route, &sending, (&sent, reached));
     let Ok(mut answer) = sent else { return };
     if is_failure(answer.response.status()) {
         return;

@@ -61,7 +61,7 @@ impl Write {
     ) -> Option<Self> {
         let host = host_of(&head.uri, &head.headers)?;
         let held = Arc::clone(&cache.held);
-        let verified = exchange.verified.as_deref();
+        let verified = exchange.subject().map(|verified| &**verified);
         let identity = Identity::of(&held.keys, &cache.key_fields, verified, &head.headers);
         // Where operations are named, the GET of the same target may have rules of its own.
         let habit = held.habits.of(exchange.operation());
@@ -87,9 +87,15 @@ impl Write {
         mut self,
         context: &ConnContext,
         outcome: Result<Passed, Problem>,
+        reached: bool,
     ) -> Result<Passed, Problem> {
         let (mut answer, begun, limits, tee) = match outcome {
             Ok(Passed::Upstream { answer, begun, limits, tee }) => (answer, begun, limits, tee),
+            Err(problem) if reached => {
+                // Nobody knows whether it was carried out.
+                self.done();
+                return Err(problem);
+            }
             other => return other,
         };
         let status = answer.response.status();
@@ -109,6 +115,12 @@ impl Write {
         };
         answer.response.headers_mut().insert(PLIMSOLL_FRESH, now);
         Ok(Passed::Upstream { answer, begun, limits, tee })
+    }
+
+    /// It was, or may have been, carried out, and there is no answer that would say more.
+    pub(super) fn done(self) {
+        let marks = self.marks(&HeaderMap::new());
+        self.wrote.stamp(marks);
     }
 
     /// Whether the answer to a POST is what a GET would be answered (RFC 9110 §9.3.3).

@@ -63,10 +63,19 @@ pub(super) async fn find_out(
     let (mut head, ()) = http::Request::new(()).into_parts();
     (head.method, head.uri, head.version) = (Method::GET, uri, Version::HTTP_11);
     head.headers = write.headers.clone();
-    for of_the_body in
-        [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING, header::EXPECT]
-    {
-        head.headers.remove(of_the_body);
+    for of_the_write in [
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::EXPECT,
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_RANGE,
+        header::RANGE,
+    ] {
+        head.headers.remove(of_the_write);
     }
     let mut body = Unasked::none();
     let read = Route::Operation(read);

@@ -25,6 +25,7 @@ use crate::exchange::Exchange;
 use crate::record::Finish;
 use crate::stack;
 use crate::steps::audit;
+use crate::steps::cache;
 use crate::steps::forward::Passed;
 use crate::tasks::Kind;
 use crate::upstream;
@@ -96,6 +97,7 @@ async fn once(
         exchange.body.clone_from(&received);
         match found {
             Found::Executed(answer) => {
+                cache::written(context, config, exchange, route, head);
                 return record(context, config, exchange, lease, answer).await;
             }
             Found::NotExecuted => {}

@@ -124,9 +124,18 @@ fn it_is_a_caller_of_its_own_and_not_anonymous() {
     // What is forged counts by its address, which has two left for callers by address: one.
     let statuses: Vec<u16> = (0..3).map(|_| ask("forged")).collect();
     assert_eq!(statuses, [200, 429, 429]);
-    // Credentials go before it: they are who asks.
+    // Credentials go before it: they are who asks. Anybody can make some up, so that the address is
+    // charged again.
     let fields = [APP, (FIELD, one.as_str()), ("authorization", "Basic YTpi")];
-    assert_eq!(scene.ask("GET", "/x", &fields).status, 200);
+    assert_eq!(scene.ask("GET", "/x", &fields).status, 429);
+    let elsewhere = Scene::open_on_one_node("", "", LIMITS);
+    let held = first(&elsewhere);
+    // One of four was charged before it had any.
+    for made_up in ["a", "b", "c", "d"] {
+        let fields = [APP, (FIELD, held.as_str()), ("cookie", made_up)];
+        let wanted = if made_up == "d" { 429 } else { 200 };
+        assert_eq!(elsewhere.ask("GET", "/x", &fields).status, wanted, "{made_up}");
+    }
 }
 
 #[test]

@@ -102,3 +102,27 @@ fn a_key_that_met_an_open_breaker_is_still_good() {
     assert_eq!(write().headers.get("idempotent-replayed"), Some("true"));
     assert_eq!(kept.backend.many(), asked + 1);
 }
+
+#[test]
+fn a_resumed_download_is_not_given_a_part_of_something_newer() {
+    let kept = Kept::start("", counting());
+    let target = "/notes/1?cc=max-age=0";
+    assert_eq!(kept.get(target).text(), "answer 1");
+    let rest = [("range", "bytes=2-"), ("if-range", "\"one\"")];
+    let answer = kept.ask("GET", target, &rest);
+    let asked = kept.backend.last();
+    assert_eq!((asked.field("range"), asked.field("if-range")), (None, None));
+    assert_eq!(asked.field("if-none-match"), Some("\"one\""));
+    assert_eq!(answer.text(), "answer 2", "whole: {}", answer.status);
+}
+
+#[test]
+fn what_one_client_does_not_want_stored_stays_for_the_others() {
+    let kept = Kept::start("", counting());
+    assert_eq!(kept.get("/notes/1").text(), "answer 1");
+    for control in ["no-store", "no-cache, no-store"] {
+        assert_ne!(kept.ask("GET", "/notes/1", &[("cache-control", control)]).text(), "answer 1");
+    }
+    let after = kept.get("/notes/1");
+    assert!(is_hit(&after) && after.text() == "answer 1", "{}", status(&after));
+}

@@ -121,3 +121,32 @@ fn records_are_counted_by_state_on_the_console_and_in_metrics() {
     let (_, page) = scene.edge.ops_get("/").unwrap();
     assert!(page.contains("Keyed writes") && page.contains("Outcome unknown"));
 }
+
+#[test]
+fn a_key_of_a_public_operation_does_not_depend_on_what_is_known_of_a_token() {
+    let scene = Scene::shop_on_one_node("");
+    let alice = scene.bearer("");
+    let put = || {
+        let fields = [("authorization", alice.as_str()), ("idempotency-key", "k-1")];
+        scene.ask("PUT", "/media", &fields)
+    };
+    let first = put();
+    assert_eq!((first.status, first.headers.get("idempotent-replayed")), (200, None));
+    // From here on the token is among the verified ones.
+    assert_eq!(scene.ask("GET", "/profile", &[("authorization", &alice)]).status, 200);
+    assert_eq!(put().headers.get("idempotent-replayed"), Some("true"));
+}
+
+#[test]
+fn a_write_with_a_key_is_sent_once_whatever_may_be_repeated_without() {
+    let scene = Scene::open_on_one_node("", "", "[service.retries]\nmethods = \"idempotent\"\n");
+    let ask = |more: &[(&str, &str)]| {
+        let fields = [&[("x-script", "status=502"), ("content-length", "0")], more].concat();
+        scene.ask("PUT", "/x", &fields)
+    };
+    assert_eq!(ask(&[]).status, 502);
+    let before = scene.origin.log().exchanges().len();
+    assert!(before > 1, "it was repeated without a key");
+    assert_eq!(ask(&[("idempotency-key", "k-1")]).status, 502);
+    assert_eq!(scene.origin.log().exchanges().len(), before + 1);
+}

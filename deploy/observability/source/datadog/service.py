@@ -82,7 +82,8 @@ def requests():
                metric(per_second("plimsoll.response_body_bytes.count", SERVICE), "sent"),
                metric(per_second("plimsoll.response_body_bytes_saved.count", SERVICE), "saved")],
               ["received", "sent", "saved"], "byte/second"),
-        one("Compressed answers", "Answers a second that the edge compressed, by coding.",
+        one("Compressed answers", "Answers a second that the edge compressed, by coding. "
+            "If there are none under traffic, clients or services do not allow it.",
             per_second("plimsoll.compressed_answers.count", NODE, "coding")),
         one("Not compressed for want of memory", "If it grows, raise [compression] memory_max or look "
             "for slow readers.",
@@ -110,9 +111,11 @@ def upstreams():
         one("Operations set aside", "Operations whose breaker is not closed. If there are any, the "
             "console names them: look at the backend's log.",
             gauge("plimsoll.breakers_open", NODE, "host"), width=4),
-        one("Breakers opened", "Times an operation failed too often. Look at the backend's log.",
+        one("Breakers opened", "Times an operation failed too often. If there are any, "
+            "look at the backend's log.",
             total("plimsoll.breakers_opened.count", SERVICE, by), bars=True, width=4),
-        one("Not sent on", "Requests answered 503 or by a fallback because a breaker was open.",
+        one("Not sent on", "Requests answered 503 or by a fallback because a breaker was open. "
+            "If there are any, the console names the operations.",
             per_second("plimsoll.breaker_refused.count", SERVICE, by), width=4),
         one("Pool", "Connections to backends that are open. If it stands at its bound "
             "(service.pool.connections_max), answers are slow or the bound is too small.",
@@ -121,8 +124,14 @@ def upstreams():
             "connections after each answer: switch keep-alive on there.",
             per_second("plimsoll.upstream_connects.count", SERVICE, by), width=4),
         one("Sent again", "Requests sent again: their kept connection was dead, or the backend "
-            "failed and they may be repeated.",
+            "failed and they may be repeated. If there are many, look at its log.",
             per_second("plimsoll.upstream_retries.count", SERVICE, by), width=4),
+        one("Stored answers", "Reads by what the cache made of them. If hits fall to nought, the "
+            "services' Cache-Control has changed.",
+            per_second("plimsoll.cache_requests.count", NODE, "result"), width=4),
+        one("Bytes of stored answers", "If it stands at [cache] bytes_max and misses are many, raise "
+            "that.",
+            gauge("plimsoll.cache_bytes", NODE, "host"), "byte", width=4),
         one("Hedged", "Slow reads asked for a second time. If there are many, some address is slow.",
             per_second("plimsoll.upstream_hedged.count", SERVICE, by), width=4),
         one("Retry budget used up", "Requests not sent again because too many were. If there are "
@@ -255,12 +264,14 @@ def memory():
         one("Keyed writes", "By what became of them. If many are unrecorded, the database is "
             "away; if many are unknown, the service breaks off.",
             total("plimsoll.keyed_writes.count", NODE, "outcome"), width=4, bars=True),
-        one("Keyed writes executing", "What services have now, on any node.",
+        one("Keyed writes executing", "What services have now, on any node. If it grows, "
+            "they answer slowly.",
             gauge("plimsoll.keyed_writes_executing", NODE, "host"), width=4),
         one("Keyed writes of unknown outcome", "If they grow, look them up in the service; "
             "docs/idempotency.md says how.",
             gauge("plimsoll.keyed_writes_unknown", NODE, "host"), width=4),
-        one("Keyed writes kept", "Answers that can be replayed, until they expire.",
+        one("Keyed writes kept", "Answers that can be replayed, until they expire. If "
+            "there are too many, lower [idempotency] kept_for.",
             gauge("plimsoll.keyed_writes_kept", NODE, "host"), width=4),
     )
 

@@ -158,6 +158,14 @@ def upstreams():
               "backend closes connections after each answer: switch keep-alive on there.",
               [query(rate("plimsoll_upstream_connects_total", SERVICE, "service"), of)],
               "cps", width=8),
+        lines("Stored answers",
+              "Reads a second by what the cache made of them. If hits fall to "
+              "nought, the services' Cache-Control has changed.",
+              [query(rate("plimsoll_cache_requests_total", NODE, "result"), "{{result}}")],
+              PER_SECOND, width=8),
+        lines("Bytes of stored answers",
+              "If it stands at [cache] bytes_max and misses are many, raise that.",
+              [query(f"plimsoll_cache_bytes{{{NODE}}}", "{{instance}}")], "bytes", width=8),
         lines("Sent again",
               "Requests that were sent again: their kept connection was dead, or the backend "
               "failed and they may be repeated. If some were not because the retry budget was "

@@ -74,6 +74,8 @@ impl Manifest {
             return Self::default();
         };
         let mut service = Service::new(name);
+        // Nobody has said yet that asking twice is wanted: each answer is the service's own word.
+        service.retries.statuses.clear();
         service.contract = contract;
         service.urls = vec![url];
         Self { services: vec![service], ..Self::default() }

@@ -323,13 +323,27 @@ impl Lease {
     ///
     /// # Errors
     /// [`WritesError`]: the record may say that the outcome is unknown.
-    pub async fn answered(mut self, answer: Answer, within: Duration) -> Result<(), WritesError> {
+    pub async fn answered(self, answer: Answer, within: Duration) -> Result<(), WritesError> {
+        self.ended(Ending::Answered(Box::new(answer)), within).await
+    }
+
+    /// The service said that it did not execute it. Returns once that is durable, so that whoever is
+    /// told so may use the key again at once.
+    ///
+    /// # Errors
+    /// [`WritesError`]: it may not be noted yet.
+    pub async fn declined(mut self, within: Duration) -> Result<(), WritesError> {
+        self.sent = false;
+        self.ended(Ending::Released, within).await
+    }
+
+    async fn ended(mut self, ending: Ending, within: Duration) -> Result<(), WritesError> {
         let (reply, done) = oneshot::channel();
         let ended = Ended {
             id: self.id,
             owner: self.owner,
             fence: Some(self.fence),
-            ending: Ending::Answered(Box::new(answer)),
+            ending,
             reply: Some(reply),
         };
         let writes = self.writes.clone();
@@ -339,11 +353,6 @@ impl Lease {
             done.await.unwrap_or(Err(WritesError::Unavailable))
         };
         tokio::time::timeout(within, recording).await.unwrap_or(Err(WritesError::Unavailable))
-    }
-
-    /// The service said that it did not execute it.
-    pub fn declined(mut self) {
-        self.sent = false;
     }
 }
 

@@ -129,7 +129,7 @@ async fn what_was_not_sent_is_released_and_what_was_sent_is_unknown() {
     // What the service said it did not do may be done anew.
     let mut third = node.granted(&claim(2, 1)).await;
     third.sent();
-    third.declined();
+    third.declined(WITHIN).await.unwrap();
     node.stop().await;
     assert_eq!(scene.records().await, [("unknown".to_owned(), 1)]);
 }

@@ -168,14 +168,16 @@ async fn record(
 ) -> Result<Passed, Problem> {
     let count = |outcome| context.core.shard.count(Counter::KeyedWrite(outcome));
     failpoint::hit("writes.before_record").map_err(|_| Problem::new(Code::Internal))?;
+    let left = exchange.deadline.map(|deadline| deadline.left(context.core.clock.now()));
+    let within = left.unwrap_or(STORE_WAIT_MAX).min(STORE_WAIT_MAX);
     if is_declined(config, answer.status, &answer.headers) {
-        lease.declined();
+        if let Err(error) = lease.declined(within).await {
+            tracing::debug!(%error, request_id = %exchange.id, "a key is not free again yet");
+        }
         count(KeyedWrite::Declined);
         return Ok(Passed::Own(kept(config, answer)));
     }
     count(KeyedWrite::Executed);
-    let left = exchange.deadline.map(|deadline| deadline.left(context.core.clock.now()));
-    let within = left.unwrap_or(STORE_WAIT_MAX).min(STORE_WAIT_MAX);
     if let Err(error) = lease.answered(answer.clone(), within).await {
         // It was done, and who asked is told so: that it is not noted helps nobody.
         let request_id = exchange.id;

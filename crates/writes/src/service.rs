@@ -327,8 +327,8 @@ impl Lease {
         self.ended(Ending::Answered(Box::new(answer)), within).await
     }
 
-    /// The service said that it did not execute it. Returns once that is durable, so that whoever is
-    /// told so may use the key again at once.
+    /// The service said that it did not execute it. Returns once that is durable, so that whoever
+    /// is told so may use the key again at once.
     ///
     /// # Errors
     /// [`WritesError`]: it may not be noted yet.

@@ -116,7 +116,8 @@ pub(crate) fn look(
     }
 }
 
-/// A write turned out to be done whose answer did not come this way: what it changed is invalidated.
+/// A write turned out to be done whose answer did not come this way: what it changed is made
+/// invalid.
 pub(crate) fn written(
     context: &ConnContext,
     config: &Config,
@@ -155,8 +156,8 @@ impl Turn {
         }
     }
 
-    /// What the client gets, now that the service has answered or failed; `reached` says that it may
-    /// have had something of the request.
+    /// What the client gets, now that the service has answered or failed; `reached` says that it
+    /// may have had something of the request.
     pub(crate) fn answered(
         self,
         context: &ConnContext,

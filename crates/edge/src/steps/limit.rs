@@ -40,8 +40,8 @@ pub(crate) fn by_ip(
                 .with_retry_after(refused.retry_after_seconds()));
         }
     }
-    // Who counts as an installation that we signed is not anonymous. Who shows credentials beside it
-    // counts by these, and anybody can make up as many as he likes.
+    // Who counts as an installation that we signed is not anonymous. Who shows credentials beside
+    // it counts by these, and anybody can make up as many as he likes.
     if exchange.installation.signed().is_some() && presented(config, headers).is_empty() {
         return Ok(());
     }

@@ -81,7 +81,8 @@ impl Monitor {
                     (why, BACK_OFF)
                 }
                 Err(error) if needs_a_person(&error) => (error.to_string(), PERSON_EVERY),
-                Err(error) => (error.to_string(), wait),
+                // What it connected to may have died meanwhile.
+                Err(error) => (self.cause().await.unwrap_or_else(|| error.to_string()), wait),
             };
             self.down(&state, why);
             sleep(jittered(next)).await;

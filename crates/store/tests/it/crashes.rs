@@ -104,6 +104,7 @@ async fn the_store_says_that_it_is_down_and_that_it_is_back() {
         .execute(store.pool())
         .await
         .unwrap();
+    // What keeps watch may still be connecting; the cause is told all the same.
     kill(store.postmaster().await.unwrap());
     let down = state.wait_for(|now| matches!(now, StoreState::Down { .. })).await.unwrap().clone();
     let StoreState::Down { why, since_unix_ms } = down else { unreachable!("waited for it") };

@@ -12,6 +12,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use plimsoll_http_kit::forwarded::{Peer, Scheme};
+use plimsoll_http_kit::{ClientContext, ClientMemo};
 use plimsoll_telemetry::{Counter, SlowClient};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -64,6 +65,8 @@ pub(crate) struct ConnContext {
     /// The timer that ends the wait for an answer. It outlives a request, so that the next one
     /// finds it armed; a second request at the same time makes its own.
     answer_timer: Mutex<LazyTimer>,
+    /// What its last request said of its client.
+    client: Mutex<ClientMemo>,
     /// No client is at the other end: see [`crate::rehearse`] and [`crate::itself`].
     pub(crate) rehearsal: bool,
     /// The place among the open connections: held by a tunnel, too, after the connection has left
@@ -81,8 +84,17 @@ impl ConnContext {
             state: Arc::default(),
             peer: Peer::new(address, Scheme::Http),
             answer_timer: Mutex::default(),
+            client: Mutex::default(),
             rehearsal: true,
         }
+    }
+
+    /// What a request says of its client, read with what the last one said at hand.
+    pub(crate) fn client(
+        &self,
+        read: impl FnOnce(&mut ClientMemo) -> ClientContext,
+    ) -> ClientContext {
+        read(&mut self.client.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn take_timer(&self) -> LazyTimer {
@@ -221,6 +233,7 @@ where
         state,
         peer,
         answer_timer: Mutex::default(),
+        client: Mutex::default(),
         rehearsal,
         _admitted: told.admitted,
     });

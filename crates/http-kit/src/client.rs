@@ -15,6 +15,7 @@
 
 mod dictionary;
 mod draft;
+mod memo;
 mod structured;
 mod user_agent;
 
@@ -26,6 +27,8 @@ use plimsoll_telemetry::Platform;
 
 use crate::hygiene::Fields;
 use draft::Draft;
+
+pub use memo::ClientMemo;
 
 /// The field in which an app says what it is.
 pub const PLIMSOLL_CLIENT: HeaderName = HeaderName::from_static("plimsoll-client");

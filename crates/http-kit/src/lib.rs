@@ -18,6 +18,6 @@ pub mod problem;
 pub mod ratelimit_fields;
 pub mod request_id;
 
-pub use client::ClientContext;
+pub use client::{ClientContext, ClientMemo};
 pub use codes::Code;
 pub use problem::Problem;

@@ -23,7 +23,15 @@ use crate::cli::{Cli, Command, Dev};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The allocator asks for huge pages, of which each thread would hold some for a few KiB: an idle
+/// edge took 28 MiB more. Where the system does not know of it, nothing is lost.
+fn take_small_pages() {
+    #[cfg(target_os = "linux")]
+    let _unknown = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 fn main() -> std::process::ExitCode {
+    take_small_pages();
     let outcome = match Cli::parse().command {
         Command::Up(arguments) => commands::up::run(&arguments),
         Command::Init(arguments) => commands::init::run(&arguments),

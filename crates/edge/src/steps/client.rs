@@ -13,5 +13,6 @@ pub(crate) fn read(
     headers: &HeaderMap,
     fields: &Fields<'_>,
 ) {
-    exchange.client = config.client_rules.read(headers, fields);
+    exchange.client =
+        exchange.context.client(|memo| config.client_rules.read_again(headers, fields, memo));
 }

@@ -17,6 +17,15 @@ fn read_with(rules: &ClientRules, pairs: &[(&str, &str)]) -> ClientContext {
     rules.read(&headers, &Fields::of(&headers))
 }
 
+const SAID: &[&str] = &["platform=ios", "platform=android", "platform=ios, version=\"1.0\"", ""];
+const AGENTS: &[&str] = &["Shop/1 (iPhone; iOS 17)", "Shop/2 (iPhone; iOS 17)", "okhttp/4"];
+
+/// Reads them twice over one connection.
+fn read_after(memo: &mut ClientMemo, headers: &HeaderMap) -> [ClientContext; 2] {
+    let rules = ClientRules::default();
+    [(); 2].map(|()| rules.read_again(headers, &Fields::of(headers), memo))
+}
+
 /// platform, version, build, os, model
 fn told(context: &ClientContext) -> (Platform, &str, &str, &str, &str) {
     (context.platform(), context.version(), context.build(), context.os(), context.model())
@@ -181,6 +190,20 @@ fn plain(lengths: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = Stri
     proptest::string::string_regex(&format!("[A-Za-z0-9.,_+()/:-]{{{low},{high}}}")).unwrap()
 }
 
+#[test]
+fn what_a_mapped_header_says_is_never_remembered() {
+    let headers =
+        ClientHeaders { version: Some("x-app-version".parse().unwrap()), ..Default::default() };
+    let rules = ClientRules::new(&headers);
+    let mut memo = ClientMemo::default();
+    for version in ["1.0", "2.0"] {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-app-version", HeaderValue::from_static(version));
+        let context = rules.read_again(&headers, &Fields::of(&headers), &mut memo);
+        assert_eq!(context.version(), version);
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_survived_and_bounded(
@@ -243,5 +266,35 @@ proptest! {
             read(&[("plimsoll-client", &written)])
         };
         prop_assert_eq!(again, context);
+    }
+
+    #[test]
+    fn a_connection_that_says_something_else_is_read_anew(
+        requests in proptest::collection::vec(
+            (
+                proptest::option::of(proptest::sample::select(SAID)),
+                proptest::collection::vec(proptest::sample::select(AGENTS), 0..3),
+                proptest::option::of(Just("\"Android\"")),
+            ),
+            1..12,
+        ),
+    ) {
+        let mut memo = ClientMemo::default();
+        for (said, agents, hint) in requests {
+            let mut headers = HeaderMap::new();
+            if let Some(said) = said {
+                headers.insert(PLIMSOLL_CLIENT, HeaderValue::from_static(said));
+            }
+            for agent in agents {
+                headers.append("user-agent", HeaderValue::from_static(agent));
+            }
+            if let Some(hint) = hint {
+                headers.insert("sec-ch-ua-platform", HeaderValue::from_static(hint));
+            }
+            let anew = ClientRules::default().read(&headers, &Fields::of(&headers));
+            for again in read_after(&mut memo, &headers) {
+                prop_assert_eq!(&again, &anew);
+            }
+        }
     }
 }

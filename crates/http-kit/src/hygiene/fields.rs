@@ -149,6 +149,9 @@ pub struct ResponseFacts {
     pub is_for_this_connection: bool,
     /// It is a stream of events (`Content-Type: text/event-stream`).
     pub is_event_stream: bool,
+    /// A field without which it cannot say that it may be stored is there: `Cache-Control`, the
+    /// targeted ones (RFC 9213), `Expires` or `Last-Modified`.
+    pub says_of_storing: bool,
 }
 
 impl ResponseFacts {
@@ -171,8 +174,11 @@ impl ResponseFacts {
                     facts.transfer_encodings = facts.transfer_encodings.saturating_add(1);
                     facts.is_for_this_connection = true;
                 }
+                Some(b'e') => facts.says_of_storing |= name == "expires",
+                Some(b'l') => facts.says_of_storing |= name == "last-modified",
                 Some(b'c' | b'h' | b'k' | b'p' | b't' | b'u') => {
                     facts.is_for_this_connection |= super::strip::is_hop_by_hop(name);
+                    facts.says_of_storing |= name.ends_with("cache-control");
                 }
                 _ => {}
             }

@@ -240,6 +240,24 @@ fn an_answer_loses_the_fields_of_its_connection_only() {
 }
 
 #[test]
+fn an_answer_that_says_of_storing_is_noticed() {
+    for (name, says) in [
+        ("cache-control", true),
+        ("cdn-cache-control", true),
+        ("plimsoll-cache-control", true),
+        ("expires", true),
+        ("last-modified", true),
+        ("etag", false),
+        ("date", false),
+        ("content-type", false),
+        ("x-cache-control", false),
+    ] {
+        let facts = ResponseFacts::of(&map(&[(name, "0")]));
+        assert_eq!(facts.says_of_storing, says, "{name}");
+    }
+}
+
+#[test]
 fn trailers_may_not_change_what_was_decided() {
     let mut trailers = map(&[
         ("grpc-status", "0"),

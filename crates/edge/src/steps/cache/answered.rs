@@ -9,7 +9,7 @@ use plimsoll_http_kit::Problem;
 use plimsoll_http_kit::caching::status::{CACHE_STATUS, CacheStatus, Forward};
 use plimsoll_http_kit::caching::storing::{self, Asked, Credentials, Terms, Times, Unstored};
 use plimsoll_http_kit::caching::vary::Selection;
-use plimsoll_http_kit::caching::{CDN_CACHE_CONTROL, PLIMSOLL_CACHE_CONTROL, http_date, update};
+use plimsoll_http_kit::caching::{http_date, update};
 use plimsoll_http_kit::hygiene::strip_response;
 use plimsoll_telemetry::{CacheOutcome, Counter};
 
@@ -22,23 +22,14 @@ use crate::conn::ConnContext;
 use crate::steps::forward::Passed;
 use crate::upstream::Answer;
 
-/// Fields without which an answer cannot say that it may be stored.
-const SAYING: [http::HeaderName; 5] = [
-    header::CACHE_CONTROL,
-    header::EXPIRES,
-    header::LAST_MODIFIED,
-    CDN_CACHE_CONTROL,
-    PLIMSOLL_CACHE_CONTROL,
-];
-
 /// Sees whether an operation that never answered what may be stored has begun to.
 pub(super) fn wake(context: &ConnContext, dormant: &Dormant, outcome: &Result<Passed, Problem>) {
     let Ok(Passed::Upstream { answer, .. }) = outcome else { return };
-    let headers = answer.response.headers();
-    let says = dormant.rules.ttl.is_some() || SAYING.iter().any(|name| headers.contains_key(name));
+    let says = dormant.rules.ttl.is_some() || answer.facts.says_of_storing;
     if !says || answer.facts.is_event_stream {
         return;
     }
+    let headers = answer.response.headers();
     // Whoever asked, by whom more is stored than by anybody else.
     let asked = Asked { credentials: Credentials::Verified, no_store: false, range: false };
     let now_unix_s = context.core.clock.unix_seconds();

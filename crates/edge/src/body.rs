@@ -81,6 +81,12 @@ impl InboundState {
         }
     }
 
+    /// It is sent from its beginning once more.
+    fn begin_anew(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.set(InboundOutcome::Underway);
+    }
+
     fn set(&self, outcome: InboundOutcome) {
         self.outcome.store(outcome as u8, Ordering::Relaxed);
     }
@@ -148,13 +154,21 @@ impl InboundBody {
 }
 
 impl InboundBody {
-    /// The same body once more; `None` where it can be read only once.
+    /// The same body once more, from its beginning; `None` where it can be read only once.
     pub(crate) fn again(&self) -> Option<Self> {
         match self {
             Self::Empty => Some(Self::Empty),
-            // What is held is a write with a key, which is sent once.
-            Self::Streamed(_) | Self::Held(_) => None,
+            Self::Held(sending) => Some(Self::Held(Box::new(sending.again()))),
+            Self::Streamed(_) => None,
         }
+    }
+
+    /// Says that what was sent of it before does not count any more.
+    pub(crate) fn begin_anew(self) -> Self {
+        if let Self::Held(sending) = &self {
+            sending.begin_anew();
+        }
+        self
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct Exchange {
     /// The service may have had something of it.
     pub(crate) upstream_reached: bool,
     pub(crate) upstream_latency: Option<Duration>,
+    /// How often it was tried to be sent.
+    pub(crate) upstream_tries: u32,
 }
 
 impl Exchange {
@@ -105,6 +107,7 @@ impl Exchange {
             upstream_sent: None,
             upstream_reached: false,
             upstream_latency: None,
+            upstream_tries: 0,
             context: Arc::clone(context),
         }
     }

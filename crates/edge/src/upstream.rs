@@ -2,10 +2,15 @@
 //! that fails.
 //!
 //! A request is sent again at once only where nothing can have executed twice: hyper hands it back
-//! unsent, no connection to one of several URLs could be made, or a kept connection turned out dead
-//! under a request that may be repeated (GET, HEAD, OPTIONS without a body; RFC 9110 §9.2.2, RFC
-//! 9112 §9.3.1), since a server may close an idle connection just as we write. After any other
-//! failure it waits, within a budget (`again.rs`), and only where it may be repeated or never left.
+//! unsent, the service had closed the connection before a byte of it was written, no connection to
+//! one of several URLs could be made, or a kept connection turned out dead under a request that may
+//! be repeated (GET, HEAD, OPTIONS without a body; RFC 9110 §9.2.2, RFC 9112 §9.3.1), since a server
+//! may close an idle connection just as we write. After any other failure it waits, within a budget
+//! (`again.rs`), and only where it may be repeated or never left.
+//!
+//! A write with a key whose policy is to hold it is sent once. So that this is not taken for what
+//! it is not, it goes only over connections that rested a second at most, and just before it is
+//! written it is looked whether the service has closed.
 
 mod again;
 mod breaker;
@@ -39,6 +44,7 @@ use plimsoll_http_kit::hygiene::ResponseFacts;
 use plimsoll_snapshot::RetryRule;
 use plimsoll_telemetry::Counter;
 
+pub(crate) use again::turn;
 pub use breaker::BreakerState;
 pub(crate) use breaker::{Outcome, Trip};
 pub(crate) use circuit::Circuit;
@@ -160,6 +166,8 @@ pub(crate) struct Sending<'s> {
     pub(crate) deadline: Option<Deadline>,
     /// Where the request's body stands, if it has one.
     pub(crate) body: Option<&'s Arc<InboundState>>,
+    /// It was read before anything was sent, so that no client is waited for.
+    pub(crate) held: bool,
     pub(crate) timeouts: Timeouts,
     /// Over HTTP/2, as gRPC needs it.
     pub(crate) multiplexed: bool,
@@ -189,11 +197,11 @@ pub(crate) async fn send(
 ) -> Result<Answer, UpstreamError> {
     let mut now = sending.begun;
     sending.retries.budget.note(core.index, now);
-    let (mut tries, mut failed) = (0, None);
+    let mut failed = None;
     // A URL on which a connection broke is given a new one.
     let mut fresh = false;
     loop {
-        tries += 1;
+        message.tries = message.tries.saturating_add(1);
         let endpoint = release.pick(core, now, failed);
         let outcome = if sending.multiplexed {
             // A box, because this is rare and large.
@@ -232,6 +240,7 @@ pub(crate) async fn send(
         }
         fresh = !matches!(failure, Failure::Answer(_));
         failed = Some(endpoint);
+        let tries = message.tries;
         if message.body.is_some() && tries < UNSENT_TRIES_MAX && failure.is_anothers(release) {
             core.shard.count(Counter::UpstreamRetry { service: sending.service });
             continue;
@@ -288,9 +297,10 @@ async fn attempt(
     timer: &mut LazyTimer,
     message: &mut Message<'_>,
 ) -> Result<Answer, Failed> {
-    let repeatable = message.is_repeatable();
+    let (repeatable, care) = (message.is_repeatable(), message.care());
+    let rested_max = message.rested_max();
     let mut kept = true;
-    let mut connection = match if fresh { None } else { endpoint.idle(core, now) } {
+    let mut connection = match if fresh { None } else { endpoint.idle(core, now, rested_max) } {
         Some(idle) => idle,
         // A box, because this is rare and large.
         None => {
@@ -303,7 +313,7 @@ async fn attempt(
     // Nothing is begun for which there is no time.
     sending.within(sending.timeouts.first_byte, now)?;
     let answer = match message.request() {
-        Some(request) => connection.send(request, repeatable),
+        Some(request) => connection.send(request, care),
         None => return Err(None),
     };
     let mut answer = pin!(answer);
@@ -332,7 +342,9 @@ async fn attempt(
             Ok(answer)
         }
         Ok(Err(mut failed)) => {
-            if message.take_back_unsent(failed.take_message()) {
+            if message.take_back_unsent(failed.take_message())
+                || message.take_back_unwritten(&connection)
+            {
                 return Err(None);
             }
             let error = failed.into_error();
@@ -384,7 +396,7 @@ impl Sending<'_> {
     /// the service's time, and a body that stalls has a limit of its own.
     pub(crate) fn left(&self, now: Nanos) -> Option<Duration> {
         let deadline = self.deadline?;
-        match self.body {
+        match self.body.filter(|_| !self.held) {
             None => Some(deadline.left(now)),
             Some(body) if body.outcome() == InboundOutcome::Complete => {
                 Some(deadline.later(body.ended().since(self.begun)).left(now))

@@ -49,6 +49,9 @@ pub struct Claim {
     pub id: WriteId,
     /// Who asks.
     pub caller: Hash,
+    /// Who that counted as before it could be told apart better: a write of that one is its own,
+    /// and none of its own is that one's.
+    pub formerly: Option<Hash>,
     /// For what exactly.
     pub fingerprint: Hash,
     /// Who would execute it.
@@ -172,7 +175,7 @@ pub fn begin(
     let Some(record) = record.filter(|record| !record.has_expired(now_ms)) else {
         return grant(record, claim, None, now_ms, lease_ms);
     };
-    if record.caller != claim.caller {
+    if record.caller != claim.caller && claim.formerly != Some(record.caller) {
         return (Decision::OtherCaller, None);
     }
     if record.fingerprint != claim.fingerprint {

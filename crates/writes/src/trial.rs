@@ -51,6 +51,7 @@ impl Writes {
         let of = |owner: u128, id: Hash| Claim {
             id,
             caller: id,
+            formerly: None,
             fingerprint: id,
             owner,
             on_unknown: OnUnknown::Hold,

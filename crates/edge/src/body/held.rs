@@ -196,20 +196,11 @@ impl Held {
         self: &Arc<Self>,
         clock: &SharedClock,
     ) -> Option<(Sending, Arc<InboundState>)> {
-        let trailers = self.trailers.clone();
-        if self.bytes == 0 && trailers.is_none() {
+        if self.bytes == 0 && self.trailers.is_none() {
             return None;
         }
         let state = Arc::new(InboundState::default());
-        let sending = Sending {
-            held: Arc::clone(self),
-            state: Arc::clone(&state),
-            clock: Arc::clone(clock),
-            at: 0,
-            reading: None,
-            trailers,
-        };
-        Some((sending, state))
+        Some((Sending::new(self, &state, clock), state))
     }
 }
 
@@ -278,6 +269,26 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Sending {
+    fn new(held: &Arc<Held>, state: &Arc<InboundState>, clock: &SharedClock) -> Self {
+        Self {
+            held: Arc::clone(held),
+            state: Arc::clone(state),
+            clock: Arc::clone(clock),
+            at: 0,
+            reading: None,
+            trailers: held.trailers.clone(),
+        }
+    }
+
+    /// The same from its beginning, watched by whoever watches this one.
+    pub(super) fn again(&self) -> Self {
+        Self::new(&self.held, &self.state, &self.clock)
+    }
+
+    pub(super) fn begin_anew(&self) {
+        self.state.begin_anew();
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Polled<io::Error> {
         let polled = self.poll_piece(cx);
         if polled.is_ready() && self.is_end() {

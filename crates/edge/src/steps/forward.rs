@@ -1,23 +1,19 @@
 //! Upstream: the request as the service gets it, and the service's answer or what went wrong.
 
-use std::borrow::Cow;
+mod head;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::uri::{PathAndQuery, Uri};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use plimsoll_base::Deadline;
-use plimsoll_http_kit::hygiene::{
-    RequestFacts, ResponseFacts, Upgrade, strip_request, strip_response,
-};
-use plimsoll_http_kit::request_id::X_REQUEST_ID;
+use plimsoll_http_kit::hygiene::{RequestFacts, ResponseFacts, Upgrade, strip_response};
 use plimsoll_http_kit::{Code, Problem};
-use plimsoll_manifest::ForwardPrincipal;
 use plimsoll_snapshot::RetryRule;
-use plimsoll_telemetry::{Counter, UpstreamErrorKind, tracestate_passes};
+use plimsoll_telemetry::{Counter, UpstreamErrorKind};
 
 use crate::body::{AnswerLimits, AtStop, InboundBody, InboundLimits, InboundOutcome, Unasked};
 use crate::config::{Config, Service};
@@ -26,20 +22,13 @@ use crate::exchange::Exchange;
 use crate::steps::cache::Tee;
 use crate::steps::idempotency::Execution;
 use crate::steps::route::Route;
-use crate::steps::{accept, breaker};
+use crate::steps::{accept, breaker, idempotency};
 use crate::upstream::{self, Answer, Message, Pace, Retries, UpstreamError};
+
+pub(crate) use head::prepare as prepare_head;
 
 /// A stream of events or of gRPC messages may pause this long.
 const STREAM_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
-
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-
-/// The principal as headers (`forward_principal = "headers"`).
-const SUBJECT: HeaderName = HeaderName::from_static("plimsoll-subject");
-const TENANT: HeaderName = HeaderName::from_static("plimsoll-tenant");
-const ISSUER: HeaderName = HeaderName::from_static("plimsoll-issuer");
-const SCOPE: HeaderName = HeaderName::from_static("plimsoll-scope");
 
 /// An answer on its way to the client.
 pub(crate) enum Passed {
@@ -118,7 +107,6 @@ pub(crate) async fn forward(
         InboundLimits { bytes_max, idle: config.bounds.body_idle }
     };
     let clock = &context.core.clock;
-    // A write with a key is sent once, whatever the manifest says of its method.
     let is_keyed = body.held().is_some();
     let (body, state) = match body.held() {
         Some(held) => InboundBody::held(held, clock),
@@ -131,13 +119,21 @@ pub(crate) async fn forward(
     exchange.body = state;
     let pace = config.pace(route, &head.method);
     let retries = retries(route, service);
-    let idempotent = !is_keyed && upstream::covers(retries.rule, &head.method);
-    let mut message =
-        Message::new(head, body, &mut exchange.upstream_reached).idempotent(idempotent);
+    // A write with a key is sent once, whatever the manifest says of its method, unless the service
+    // obeys the key itself.
+    let idempotent = match is_keyed {
+        true => retries.rule != RetryRule::Off && idempotency::is_obeyed_upstream(route),
+        false => upstream::covers(retries.rule, &head.method),
+    };
+    let mut message = Message::new(head, body, &mut exchange.upstream_reached)
+        .idempotent(idempotent)
+        .keyed(is_keyed)
+        .after(exchange.upstream_tries);
     let sending = upstream::Sending {
         begun: now,
         deadline: exchange.deadline,
         body: exchange.body.as_ref(),
+        held: is_keyed,
         multiplexed: grpc,
         timeouts: service.timeouts,
         service: &service.name,
@@ -149,6 +145,7 @@ pub(crate) async fn forward(
     let sent = upstream::send(&context.core, release, &sending, &mut timer, &mut message).await;
     context.keep_timer(timer);
     let reached = message.is_reached();
+    exchange.upstream_tries = message.tries();
     breaker::ended(context, config, route, &sending, (&sent, reached));
     match sent {
         Ok(mut answer) => {
@@ -175,7 +172,7 @@ pub(crate) async fn forward(
 }
 
 /// What may be sent again, by the operation's word or the service's.
-fn retries<'s>(route: Route<'_>, service: &'s Service) -> Retries<'s> {
+pub(crate) fn retries<'s>(route: Route<'_>, service: &'s Service) -> Retries<'s> {
     let own = match route {
         Route::Operation(operation) => operation.retries,
         _ => None,
@@ -258,117 +255,6 @@ async fn switch(
             let sent = exchange.upstream_sent;
             exchange.upstream_latency = sent.map(|sent| core.clock.now().since(sent));
             Err(Problem::new(code_of(&error)))
-        }
-    }
-}
-
-/// Turns the client's head into the one the service gets: what concerned only the client's
-/// connection goes, what the edge vouches for comes.
-pub(crate) fn prepare_head(
-    config: &Config,
-    exchange: &Exchange,
-    service: &Service,
-    facts: &RequestFacts,
-    head: &mut Parts,
-) -> Result<(), Problem> {
-    let headers = &mut head.headers;
-    let mut host = facts.host.clone();
-    if head.version == Version::HTTP_2 {
-        if let Some(authority) = head.uri.authority()
-            && let Ok(authority) = HeaderValue::from_str(authority.as_str())
-        {
-            host = Some(authority.clone());
-            headers.insert(header::HOST, authority);
-        }
-        join_cookies(headers);
-    }
-    if facts.has_tracestate {
-        let passes =
-            |value: &HeaderValue| tracestate_passes(exchange.trace_continued, value.as_bytes());
-        if !headers.get(&TRACESTATE).is_some_and(passes) {
-            headers.remove(&TRACESTATE);
-        }
-    }
-    strip_request(headers, facts);
-    if host.is_none() {
-        // HTTP/1.0 may come without; HTTP/1.1 must not go without.
-        headers.insert(header::HOST, service.authority.clone());
-    }
-    exchange.context.peer.write_fields(&exchange.from, host, headers);
-    headers.insert(X_REQUEST_ID, exchange.id.header_value());
-    let traceparent = HeaderValue::from_bytes(&exchange.trace.format());
-    headers.insert(TRACEPARENT, traceparent.unwrap_or(HeaderValue::from_static("")));
-    if config.forward_principal == ForwardPrincipal::Headers {
-        write_principal(exchange, headers);
-    }
-    if let Some(target) = origin_form(service, &head.uri)? {
-        head.uri = target;
-    }
-    Ok(())
-}
-
-/// HTTP/2 may split one `Cookie` into several; HTTP/1.1 has exactly one (RFC 9113 §8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
-        return;
-    }
-    let crumbs: Vec<&[u8]> =
-        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        headers.insert(header::COOKIE, whole);
-    }
-}
-
-fn write_principal(exchange: &Exchange, headers: &mut HeaderMap) {
-    let Some(verified) = &exchange.verified else { return };
-    let mut put = |name: HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(&escaped(value)) {
-            headers.insert(name, value);
-        }
-    };
-    put(SUBJECT, verified.subject());
-    put(TENANT, verified.tenant());
-    put(ISSUER, verified.issuer());
-    let scopes: Vec<&str> = verified.scopes().iter().collect();
-    put(SCOPE, &scopes.join(" "));
-}
-
-/// A text as a field can hold it: what is not printable ASCII is percent-encoded as UTF-8 (RFC 3986
-/// §2.1), and so are `%` itself and spaces at either end, so that decoding gives the very text.
-fn escaped(text: &str) -> Cow<'_, str> {
-    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
-    if text.bytes().all(plain) && text.trim_matches(' ').len() == text.len() {
-        return Cow::Borrowed(text);
-    }
-    let inner = text.len() - text.trim_start_matches(' ').len()..text.trim_end_matches(' ').len();
-    let mut out = String::with_capacity(text.len() * 3);
-    for (at, byte) in text.bytes().enumerate() {
-        if plain(byte) && (byte != b' ' || inner.contains(&at)) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// The request target towards the service: the very path that was routed, without the version
-/// prefix where the service does not want it. `None` where that is the client's own.
-fn origin_form(service: &Service, uri: &Uri) -> Result<Option<Uri>, Problem> {
-    let Some(target) = uri.path_and_query() else { return Ok(None) };
-    let stripped = service
-        .strip_prefix
-        .as_deref()
-        .and_then(|prefix| target.as_str().strip_prefix(prefix))
-        .filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
-    match stripped {
-        None if uri.scheme().is_none() => Ok(None),
-        None => Ok(Some(Uri::from(target.clone()))),
-        Some(rest) => {
-            let slash = if rest.starts_with('/') { "" } else { "/" };
-            PathAndQuery::try_from(format!("{slash}{rest}"))
-                .map(|target| Some(Uri::from(target)))
-                .map_err(|_| Problem::new(Code::BadPath))
         }
     }
 }
@@ -467,28 +353,5 @@ fn code_of(error: &UpstreamError) -> Code {
         UpstreamError::Answer(_) => Code::UpstreamReset,
         UpstreamError::FirstByteTimeout => Code::UpstreamFirstByteTimeout,
         UpstreamError::DeadlinePassed => Code::UpstreamTotalTimeout,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_in_any_script_fits_a_field_and_comes_back() {
-        for (name, expected) in [
-            ("alice", "alice"),
-            ("auth0|5f7c8ec7", "auth0|5f7c8ec7"),
-            ("Acme Corp", "Acme Corp"),
-            ("jürgen", "j%C3%BCrgen"),
-            ("東京", "%E6%9D%B1%E4%BA%AC"),
-            ("100%", "100%25"),
-            ("%41", "%2541"),
-            (" a b ", "%20a b%20"),
-            ("  ", "%20%20"),
-        ] {
-            assert_eq!(escaped(name), expected);
-            assert!(HeaderValue::from_str(&escaped(name)).is_ok());
-        }
     }
 }

@@ -91,6 +91,11 @@ fn policy(route: Route<'_>) -> Option<&Idempotency> {
     (policy.rule != KeyRule::Off).then_some(policy)
 }
 
+/// Whether the service obeys keys itself, so that a write with one may be sent to it again.
+pub(crate) fn is_obeyed_upstream(route: Route<'_>) -> bool {
+    policy(route).is_some_and(|policy| policy.unknown == UnknownOutcome::RetryUpstreamWithKey)
+}
+
 /// The key of a write, where it has one that means something.
 pub(crate) fn key<'h>(route: Route<'_>, head: &'h Parts) -> Result<Option<Cow<'h, [u8]>>, Problem> {
     if !matches!(head.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
@@ -281,7 +286,7 @@ fn claim(
     key: &[u8],
     held: &Held,
 ) -> Result<Claim, WritesError> {
-    let caller = caller(writes, config, exchange, &head.headers)?;
+    let (caller, formerly) = caller(writes, config, exchange, &head.headers)?;
     // Without a contract names depend on what a node has seen, and the path is compared anyway.
     let operation = match route {
         Route::Operation(operation) => &*operation.id,
@@ -304,6 +309,7 @@ fn claim(
     Ok(Claim {
         id,
         caller,
+        formerly,
         fingerprint: writes.hash("writes.request.v1", &exactly)?,
         owner: owner()?,
         on_unknown: match policy.unknown {
@@ -318,26 +324,35 @@ fn claim(
 }
 
 /// Who a request counts as, as for limits: the verified caller, else the credentials presented,
-/// else the address.
+/// else the signed installation, else the address. And who an installation counted as before it was
+/// one: its address, since an app is given its first one while a write of it may be under way.
 fn caller(
     writes: &Writes,
     config: &Config,
     exchange: &Exchange,
     headers: &HeaderMap,
-) -> Result<Hash, WritesError> {
+) -> Result<(Hash, Option<Hash>), WritesError> {
     const PURPOSE: &str = "writes.caller.v1";
     if let Some(verified) = exchange.subject() {
         let (issuer, tenant) = (verified.issuer().as_bytes(), verified.tenant().as_bytes());
-        return writes.hash(PURPOSE, &[b"token", issuer, tenant, verified.subject().as_bytes()]);
+        let parts = [b"token", issuer, tenant, verified.subject().as_bytes()];
+        return Ok((writes.hash(PURPOSE, &parts)?, None));
     }
     let named = [header::AUTHORIZATION, header::COOKIE];
     let named = named.iter().chain(&config.api_key_fields);
     let values = named.flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
     let presented: Vec<&[u8]> = std::iter::once(&b"presented"[..]).chain(values).collect();
     if presented.len() > 1 {
-        return writes.hash(PURPOSE, &presented);
+        return Ok((writes.hash(PURPOSE, &presented)?, None));
     }
-    writes.hash(PURPOSE, &[b"address", exchange.from.prefix().as_bytes()])
+    let address = writes.hash(PURPOSE, &[b"address", exchange.from.prefix().as_bytes()])?;
+    match exchange.installation.signed() {
+        Some(known) => {
+            let installation = writes.hash(PURPOSE, &[b"installation", &known.id])?;
+            Ok((installation, Some(address)))
+        }
+        None => Ok((address, None)),
+    }
 }
 
 /// Drawn for each claim; nobody else may guess it.

@@ -12,8 +12,8 @@ use plimsoll_base::Nanos;
 use plimsoll_snapshot::RetryRule;
 use plimsoll_telemetry::Counter;
 
-use super::retries::{Budget, retry_after};
-use super::{Answer, Failure, Message, Sending, UpstreamError, ended_without_an_answer};
+use super::retries::{Budget, Place, retry_after};
+use super::{Answer, Failure, Message, Retries, Sending, UpstreamError, ended_without_an_answer};
 use crate::core::Core;
 use crate::tasks::Kind;
 
@@ -32,23 +32,15 @@ pub(super) async fn wait(
     failure: Failure,
     tries: u32,
 ) -> Result<Nanos, Failure> {
-    let retries = &sending.retries;
-    if retries.rule == RetryRule::Off || !may_be_repeated(message, &failure) {
+    if !may_be_repeated(message, &failure) {
         return Err(failure);
     }
     let asked = match &failure {
         Failure::Answer(answer) => retry_after(answer.response.headers()),
         Failure::Dead | Failure::Error(_) => Duration::ZERO,
     };
-    let Some(pause) = retries.policy.wait(tries, asked, core.random_u64()) else {
-        return Err(failure);
-    };
-    let now = core.clock.now();
-    if sending.left(now).is_some_and(|left| left <= pause) {
-        return Err(failure);
-    }
-    let Some(place) = Budget::place(retries.budget, retries.policy.share(), now) else {
-        core.shard.count(Counter::RetryBudgetExhausted { service: sending.service });
+    let left = sending.left(core.clock.now());
+    let Some(turn) = turn(core, sending.service, &sending.retries, (tries, asked), left) else {
         return Err(failure);
     };
     if let Failure::Answer(answer) = failure {
@@ -58,11 +50,48 @@ pub(super) async fn wait(
         }
         core.tasks.spawn(Kind::Upstream, discard(Arc::clone(core), *answer));
     }
-    tokio::time::sleep(pause).await;
+    Ok(turn.come(core, sending.service).await)
+}
+
+/// A place in the budget, and how long to wait for it.
+pub(crate) struct Turn {
+    pause: Duration,
+    place: Place,
+}
+
+/// The turn of a request that may be sent again after so many tries, the service having asked for
+/// so long a wait. `None` where there is no more time or no place for it.
+pub(crate) fn turn(
+    core: &Core,
+    service: &str,
+    retries: &Retries<'_>,
+    (tries, asked): (u32, Duration),
+    left: Option<Duration>,
+) -> Option<Turn> {
+    if retries.rule == RetryRule::Off {
+        return None;
+    }
+    let pause = retries.policy.wait(tries, asked, core.random_u64())?;
+    if left.is_some_and(|left| left <= pause) {
+        return None;
+    }
     let now = core.clock.now();
-    place.sent(now);
-    core.shard.count(Counter::UpstreamRetry { service: sending.service });
-    Ok(now)
+    let place = Budget::place(retries.budget, retries.policy.share(), now);
+    if place.is_none() {
+        core.shard.count(Counter::RetryBudgetExhausted { service });
+    }
+    Some(Turn { pause, place: place? })
+}
+
+impl Turn {
+    /// Waits until it is its turn, and says when that is.
+    pub(crate) async fn come(self, core: &Core, service: &str) -> Nanos {
+        tokio::time::sleep(self.pause).await;
+        let now = core.clock.now();
+        self.place.sent(now);
+        core.shard.count(Counter::UpstreamRetry { service });
+        now
+    }
 }
 
 /// Whether what failed never left, or may be sent although it did.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -10,12 +10,16 @@ use std::task::{Context, Poll};
 
 use http::Uri;
 use http::uri::Authority;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use super::sent_head::Ends;
 
 /// The longest path that is an address on every system (Linux allows 107 bytes, macOS 103).
 const SOCKET_PATH_BYTES_MAX: usize = 103;
@@ -154,6 +158,29 @@ pub(crate) enum Stream {
     Unix(UnixStream),
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Ends for Stream {
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Plain(io) => has_ended(io, true),
+            Self::Unix(io) => has_ended(io, true),
+            // What lies there may be TLS's own, such as a ticket.
+            Self::Tls(io) => has_ended(io.get_ref().0, false),
+        }
+    }
+}
+
+/// Looks at what lies in a socket, without taking it. Where nothing was asked, bytes of an answer
+/// end the connection as well as its end does (RFC 9112 §9.2).
+fn has_ended(io: &impl AsFd, bytes_end_it: bool) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match rustix::net::recv(io, &mut [0_u8; 1][..], flags) {
+        Ok((_, 0)) => true,
+        Ok(_) => bytes_end_it,
+        Err(Errno::WOULDBLOCK | Errno::INTR) => false,
+        Err(_) => true,
+    }
 }
 
 impl AsyncRead for Stream {

@@ -161,9 +161,9 @@ impl Endpoint {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A pooled connection that looks alive, without waiting.
-    pub(crate) fn idle(&self, core: &Core, now: Nanos) -> Option<Pooled> {
-        self.pools[core.index].idle(now)
+    /// A pooled connection that looks alive and has not rested longer, without waiting.
+    pub(crate) fn idle(&self, core: &Core, now: Nanos, rested_max: Duration) -> Option<Pooled> {
+        self.pools[core.index].idle(now, rested_max)
     }
 
     /// A connection: one that is given back meanwhile, or a new one.

@@ -3,10 +3,12 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use plimsoll_base::Nanos;
 use plimsoll_telemetry::Counter;
 
+use super::message::Care;
 use super::pool::Sent;
 use super::retries::Budget;
 use super::{Endpoint, Outcome, Pooled, Release, Sending, UpstreamError, open};
@@ -49,11 +51,11 @@ pub(super) async fn race(
     core.shard.count(Counter::UpstreamHedged { service: sending.service });
     let other = release.pick(core, begun, Some(endpoint));
     let second = async {
-        let mut connection = match other.idle(core, begun) {
+        let mut connection = match other.idle(core, begun, Duration::MAX) {
             Some(idle) => idle,
             None => open(core, other, sending).await.ok()?,
         };
-        let sent = connection.send(request, false).await;
+        let sent = connection.send(request, Care::None).await;
         Some((sent, connection))
     };
     let mut second = pin!(second);

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::UpstreamError;
 use super::connect::Stream;
+use super::message::Care;
 use super::sent_head::{Noted, SentHead};
 use crate::body::InboundBody;
 use crate::core::Core;
@@ -68,6 +69,7 @@ struct Inner {
 #[derive(Debug)]
 struct Idle {
     connection: Pooled,
+    since: Nanos,
     until: Nanos,
 }
 
@@ -101,11 +103,15 @@ impl Pool {
         drop(idle);
     }
 
-    /// The connection used last that is still open and not too old.
-    pub(crate) fn idle(&self, now: Nanos) -> Option<Pooled> {
+    /// The connection used last that is still open and not too old; `None` where it has rested
+    /// longer than `rested_max`, since all others have rested longer still.
+    pub(crate) fn idle(&self, now: Nanos, rested_max: Duration) -> Option<Pooled> {
         loop {
             // Taken out under the lock, dropped outside it: dropping gives the permit back.
             let idle = self.lock().idle.pop()?;
+            if now.since(idle.since) > rested_max {
+                return None;
+            }
             if idle.until > now && idle.connection.sender.is_ready() {
                 return Some(idle.connection);
             }
@@ -140,7 +146,7 @@ impl Pool {
                     return;
                 }
                 let until = now.plus(connection.keep.unwrap_or(inner.limits.idle));
-                inner.idle.push(Idle { connection, until });
+                inner.idle.push(Idle { connection, since: now, until });
                 return;
             };
             drop(inner);
@@ -244,20 +250,25 @@ impl Pooled {
         Ok(Self { sender, head, pool, keep: None })
     }
 
-    /// Sends a request; an unsent one comes back inside the error. One that is `repeatable` can be
-    /// had anew although it was sent, see [`Self::sent`].
-    pub(crate) fn send(
+    /// Sends a request; an unsent one comes back inside the error. One that is cared for can be had
+    /// anew although it was sent, see [`Self::sent`].
+    pub(super) fn send(
         &mut self,
         request: Request<InboundBody>,
-        repeatable: bool,
+        care: Care,
     ) -> impl Future<Output = Sent> + use<> {
-        self.head.want(repeatable);
+        self.head.want(care);
         self.sender.try_send_request(request)
     }
 
-    /// The repeatable request that was sent last.
+    /// The request that was sent last, where it is cared for.
     pub(crate) fn sent(&self) -> Option<Request<InboundBody>> {
         self.head.request()
+    }
+
+    /// Nothing of it was written: the service had closed the connection before.
+    pub(crate) fn wrote_nothing(&self) -> bool {
+        self.head.is_unwritten()
     }
 
     /// Notes how long the server says it keeps the connection (`Keep-Alive: timeout=5`).

@@ -1,5 +1,6 @@
 //! What a kept connection was sent, as it was sent, so that a request which is safe to repeat can
-//! be made anew when the connection turns out to have been closed under it.
+//! be made anew when the connection turns out to have been closed under it; and one that must not
+//! be repeated, where nothing of it was sent.
 //!
 //! hyper keeps a request once it has begun to write it. A copy of its head beforehand would cost
 //! every request an allocation and a reference count a field, and hardly one in a million needs it.
@@ -14,6 +15,7 @@ use std::task::{Context, Poll};
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::message::Care;
 use crate::body::InboundBody;
 
 /// A buffer that grew beyond this is given up when its request is over, bytes.
@@ -24,16 +26,33 @@ const KEPT_BYTES_MAX: usize = 4 * 1024;
 pub(super) struct SentHead {
     /// The next write is a head, and it is wanted.
     wanted: AtomicBool,
+    /// Before it is written, it is looked whether the peer has closed.
+    looks: AtomicBool,
+    /// It had closed, and nothing was written.
+    refused: AtomicBool,
     bytes: Mutex<Vec<u8>>,
+}
+
+/// A socket of which can be said, without waiting, whether its peer has ended the connection.
+pub(super) trait Ends {
+    /// True where the peer has closed or reset it, or said something unasked.
+    fn has_ended(&self) -> bool;
 }
 
 impl SentHead {
     /// From now on: what is written next is to be kept, or nothing is.
-    pub(super) fn want(&self, wanted: bool) {
+    pub(super) fn want(&self, care: Care) {
         let mut bytes = self.bytes();
         bytes.clear();
         bytes.shrink_to(KEPT_BYTES_MAX);
-        self.wanted.store(wanted, Ordering::Relaxed);
+        self.refused.store(false, Ordering::Relaxed);
+        self.looks.store(care == Care::Once, Ordering::Relaxed);
+        self.wanted.store(care != Care::None, Ordering::Relaxed);
+    }
+
+    /// Nothing of what was wanted was written, because the peer had closed before.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The request anew. `None` where none was wanted, or none got as far as the socket.
@@ -46,14 +65,24 @@ impl SentHead {
     }
 
     /// hyper hands a head over whole, in its first write: what the socket does not take of it comes
-    /// again and is not looked at.
-    fn note<'b>(&self, pieces: impl Iterator<Item = &'b [u8]>) {
-        if self.wanted.load(Ordering::Relaxed) {
-            self.wanted.store(false, Ordering::Relaxed);
-            let mut bytes = self.bytes();
-            pieces.for_each(|piece| bytes.extend_from_slice(piece));
+    /// again and is not looked at. True where nothing must be written any more: a service may close
+    /// an idle connection just as we write (RFC 9112 §9.3), and what lies there unread says so.
+    fn note<'b>(&self, io: &impl Ends, pieces: impl Iterator<Item = &'b [u8]>) -> bool {
+        if !self.wanted.load(Ordering::Relaxed) {
+            return self.is_unwritten();
         }
+        self.wanted.store(false, Ordering::Relaxed);
+        let mut bytes = self.bytes();
+        pieces.for_each(|piece| bytes.extend_from_slice(piece));
+        drop(bytes);
+        let refused = self.looks.load(Ordering::Relaxed) && io.has_ended();
+        self.refused.store(refused, Ordering::Relaxed);
+        refused
     }
+}
+
+fn closed_before() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::NotConnected, "the peer had closed before")
 }
 
 /// A request without its body, as hyper writes it. What follows the head in the same write is the
@@ -99,13 +128,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+impl<S: AsyncWrite + Ends + Unpin> AsyncWrite for Noted<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        self.head.note(std::iter::once(buf));
+        if self.head.note(&self.io, std::iter::once(buf)) {
+            return Poll::Ready(Err(closed_before()));
+        }
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -114,7 +145,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        self.head.note(bufs.iter().map(|piece| &**piece));
+        if self.head.note(&self.io, bufs.iter().map(|piece| &**piece)) {
+            return Poll::Ready(Err(closed_before()));
+        }
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
@@ -137,7 +170,14 @@ mod tests {
     use hyper_util::rt::TokioIo;
     use tokio::io::AsyncReadExt as _;
 
+    use super::super::connect::Stream;
     use super::*;
+
+    impl Ends for tokio::io::DuplexStream {
+        fn has_ended(&self) -> bool {
+            false
+        }
+    }
 
     fn sent(uri: &str, method: Method) -> Request<InboundBody> {
         let mut request = Request::new(InboundBody::Empty);
@@ -165,7 +205,7 @@ mod tests {
             let head = Arc::new(SentHead::default());
             let io = TokioIo::new(Noted::new(io, Arc::clone(&head)));
             let (mut sender, connection) = http1::handshake(io).await.unwrap();
-            head.want(true);
+            head.want(Care::Head);
             let answer = sender.try_send_request(sent(uri, method.clone()));
             let gone = async {
                 assert!(server.read(&mut [0; 4096]).await.unwrap() > 0);
@@ -180,23 +220,83 @@ mod tests {
         }
     }
 
+    struct Peer(bool);
+
+    impl Ends for Peer {
+        fn has_ended(&self) -> bool {
+            self.0
+        }
+    }
+
     #[test]
     fn only_what_is_wanted_is_kept() {
-        let head = SentHead::default();
+        let (head, peer) = (SentHead::default(), Peer(false));
         let get = || [&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..]].into_iter();
-        head.note(get());
+        assert!(!head.note(&peer, get()));
         assert!(head.request().is_none());
-        head.want(true);
+        head.want(Care::Head);
         assert!(head.request().is_none());
-        head.note(get());
-        head.note([&b"what comes after it"[..]].into_iter());
+        head.note(&peer, get());
+        head.note(&peer, [&b"what comes after it"[..]].into_iter());
         assert_eq!(head.request().unwrap().headers()["host"], "a");
-        head.want(false);
-        head.note(get());
+        head.want(Care::None);
+        head.note(&peer, get());
         assert!(head.request().is_none());
-        head.want(true);
-        head.note([&vec![b'x'; 100_000][..]].into_iter());
-        head.want(true);
+        head.want(Care::Head);
+        head.note(&peer, [&vec![b'x'; 100_000][..]].into_iter());
+        head.want(Care::Head);
         assert!(head.bytes().capacity() <= KEPT_BYTES_MAX);
+    }
+
+    #[test]
+    fn only_what_may_be_sent_once_is_refused_by_a_peer_that_has_closed() {
+        let (head, gone) = (SentHead::default(), Peer(true));
+        let post = || [&b"POST / HTTP/1.1\r\nhost: a\r\n\r\n"[..]].into_iter();
+        for care in [Care::None, Care::Head] {
+            head.want(care);
+            assert!(!head.note(&gone, post()) && !head.is_unwritten(), "{care:?}");
+        }
+        head.want(Care::Once);
+        assert!(head.note(&gone, post()) && head.is_unwritten());
+        assert!(head.note(&gone, post()), "and nothing after it");
+        assert_eq!(head.request().unwrap().method(), Method::POST);
+        head.want(Care::Once);
+        assert!(!head.is_unwritten());
+        assert!(!head.note(&Peer(false), post()));
+        assert!(!head.note(&gone, post()), "something was written");
+        assert!(!head.is_unwritten());
+    }
+
+    /// The service closes just before the write, and nobody has seen it yet: hyper would write.
+    #[tokio::test]
+    async fn what_a_real_peer_has_closed_is_not_written_to() {
+        for says in [&b""[..], b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let at = listener.local_addr().unwrap();
+            let io = tokio::net::TcpStream::connect(at).await.unwrap();
+            let (mut peer, _) = listener.accept().unwrap();
+            let raw = std::os::fd::AsFd::as_fd(&io).try_clone_to_owned().unwrap();
+            let watched = std::net::TcpStream::from(raw);
+            let head = Arc::new(SentHead::default());
+            let io = TokioIo::new(Noted::new(Stream::Plain(io), Arc::clone(&head)));
+            let (mut sender, connection) = http1::handshake(io).await.unwrap();
+            let mut connection = std::pin::pin!(connection);
+            let idle = std::future::poll_fn(|cx| Poll::Ready(connection.as_mut().poll(cx)));
+            assert!(idle.await.is_pending());
+            std::io::Write::write_all(&mut peer, says).unwrap();
+            peer.shutdown(std::net::Shutdown::Write).unwrap();
+            // In the kernel, and not yet in the reactor, which has no turn here.
+            while watched.peek(&mut [0; 1]).is_err() {
+                std::thread::yield_now();
+            }
+            head.want(Care::Once);
+            let answer = sender.try_send_request(sent("/", Method::POST));
+            let (_, answer) = tokio::join!(connection, answer);
+            assert!(answer.is_err());
+            assert!(head.is_unwritten() || answer.unwrap_err().take_message().is_some());
+            peer.set_nonblocking(true).unwrap();
+            let read = std::io::Read::read(&mut peer, &mut [0; 9]);
+            assert!(matches!(read, Ok(0) | Err(_)), "it was sent {read:?}");
+        }
     }
 }

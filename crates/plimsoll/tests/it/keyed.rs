@@ -1,6 +1,7 @@
 //! Writes with an `Idempotency-Key`: each executed once, whoever sends it again gets the first
 //! one's answer, and nobody else does.
 
+mod callers;
 mod crash;
 mod nodes;
 mod rules;

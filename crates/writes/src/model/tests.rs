@@ -9,6 +9,7 @@ fn claim(owner: Owner, on_unknown: OnUnknown) -> Claim {
     Claim {
         id: Hash([1; 32]),
         caller: Hash([2; 32]),
+        formerly: None,
         fingerprint: Hash([3; 32]),
         owner,
         on_unknown,
@@ -233,6 +234,24 @@ fn only_the_same_caller_with_the_same_request_is_replayed() {
     let (decision, record) = begin(Some(&record), &stranger, KEPT_MS, LEASE_MS);
     assert!(matches!(decision, Decision::Granted { fence: 2, unknown_since_ms: None }));
     assert_eq!(record.unwrap().taken_over, 1, "it is another write by now");
+}
+
+#[test]
+fn a_caller_that_is_told_apart_better_keeps_its_own_and_gives_away_nothing() {
+    let (address, phone, other) = (Hash([2; 32]), Hash([3; 32]), Hash([4; 32]));
+    let by = |owner, caller, formerly| Claim { caller, formerly, ..claim(owner, OnUnknown::Hold) };
+    let ask = |of: &Claim, by: &Claim| {
+        let (_, record) = begin(None, of, 0, LEASE_MS);
+        begin(record.as_ref(), by, 1, LEASE_MS).0
+    };
+    let (as_address, as_phone) = (by(1, address, None), by(2, phone, Some(address)));
+    assert_eq!(ask(&as_address, &as_phone), Decision::Running);
+    assert_eq!(ask(&as_phone, &as_phone), Decision::Granted { fence: 1, unknown_since_ms: None });
+    assert_eq!(ask(&as_phone, &as_address), Decision::OtherCaller);
+    assert_eq!(ask(&as_phone, &by(3, other, Some(address))), Decision::OtherCaller);
+    let elsewhere = by(3, phone, Some(Hash([9; 32])));
+    assert_eq!(ask(&as_phone, &elsewhere), Decision::Running, "the network has changed");
+    assert_eq!(ask(&as_address, &elsewhere), Decision::OtherCaller);
 }
 
 #[test]

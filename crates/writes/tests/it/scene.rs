@@ -89,6 +89,7 @@ pub(crate) fn claim(key: u8, owner: u128) -> Claim {
     Claim {
         id: Hash([key; 32]),
         caller: Hash([2; 32]),
+        formerly: None,
         fingerprint: Hash([3; 32]),
         owner,
         on_unknown: OnUnknown::Hold,

@@ -85,6 +85,7 @@ async fn fetch(
         begun,
         deadline: Some(Deadline::after(begun, service.total_timeout)),
         body: None,
+        held: false,
         multiplexed: false,
         timeouts: service.timeouts,
         service: &service.name,

@@ -3,13 +3,14 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body::Body as _;
 use plimsoll_base::failpoint;
-use plimsoll_http_kit::hygiene::strip_response;
+use plimsoll_http_kit::hygiene::{RequestFacts, strip_response};
 use plimsoll_http_kit::{Code, Problem};
 use plimsoll_snapshot::UnknownOutcome;
 use plimsoll_telemetry::{Counter, KeyedWrite};
@@ -17,8 +18,8 @@ use plimsoll_writes::{Answer, Lease};
 use tokio::sync::oneshot;
 
 use super::ask::{self, Found};
-use super::{Execution, STORE_WAIT_MAX, kept, policy, problems};
-use crate::body::{AnswerLimits, InboundOutcome, Unasked};
+use super::{Execution, STORE_WAIT_MAX, is_obeyed_upstream, kept, policy, problems};
+use crate::body::{AnswerLimits, Held, InboundOutcome, Unasked};
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
@@ -26,7 +27,8 @@ use crate::record::Finish;
 use crate::stack;
 use crate::steps::audit;
 use crate::steps::cache;
-use crate::steps::forward::Passed;
+use crate::steps::forward::{self, Passed};
+use crate::steps::route::Route;
 use crate::tasks::Kind;
 use crate::upstream;
 
@@ -86,15 +88,15 @@ async fn once(
     head: &mut Parts,
     execution: Execution,
 ) -> Result<Passed, Problem> {
-    let Execution { mut lease, held, facts, route, key } = execution;
+    let Execution { lease, held, facts, route, key } = execution;
     let route = route.route();
     let count = |outcome| context.core.shard.count(Counter::KeyedWrite(outcome));
-    let received = exchange.body.clone();
     let asks = policy(route).is_some_and(|policy| policy.unknown == UnknownOutcome::Ask);
     if let Some(since) = lease.unknown_for().filter(|_| asks) {
+        let received = exchange.body.clone();
         let asking = ask::find_out(context, config, exchange, route, &facts, head, &key, since);
         let found = Box::pin(asking).await;
-        exchange.body.clone_from(&received);
+        (exchange.body, exchange.upstream_tries) = (received, 0);
         match found {
             Found::Executed(answer) => {
                 cache::written(context, config, exchange, route, head);
@@ -112,50 +114,96 @@ async fn once(
         count(KeyedWrite::NotSent);
         return Err(problems::unrecorded());
     }
+    send(context, config, exchange, route, head, (lease, held, facts)).await
+}
+
+/// Sends it, and notes what came of it.
+async fn send(
+    context: &Arc<ConnContext>,
+    config: &Config,
+    exchange: &mut Exchange,
+    route: Route<'_>,
+    head: &mut Parts,
+    (mut lease, held, facts): (Lease, Arc<Held>, RequestFacts),
+) -> Result<Passed, Problem> {
+    let count = |outcome| context.core.shard.count(Counter::KeyedWrite(outcome));
+    let received = exchange.body.clone();
     exchange.upstream_reached = false;
-    lease.sent();
-    let mut body = Unasked::of_held(&held);
-    let sent = stack::send_on(context, config, exchange, route, &facts, head, &mut body).await;
-    // What the client sent has come whole, whatever of it the service has read.
-    let sending = std::mem::replace(&mut exchange.body, received);
-    let passed = match sent {
-        Ok(passed) => passed,
-        Err(problem) if !exchange.upstream_reached => {
-            lease.not_sent();
-            count(KeyedWrite::NotSent);
-            return Err(problem);
-        }
-        Err(_) => {
-            count(KeyedWrite::Unknown);
+    // Kept for another time only where there may be one.
+    let first = is_obeyed_upstream(route).then(|| head.clone());
+    loop {
+        lease.sent();
+        let mut body = Unasked::of_held(&held);
+        let sent = stack::send_on(context, config, exchange, route, &facts, head, &mut body).await;
+        // What the client sent has come whole, whatever of it the service has read.
+        let sending = std::mem::replace(&mut exchange.body, received.clone());
+        let passed = match sent {
+            Ok(passed) => passed,
+            Err(problem) if !exchange.upstream_reached => {
+                lease.not_sent();
+                count(KeyedWrite::NotSent);
+                return Err(problem);
+            }
+            Err(_) => {
+                count(KeyedWrite::Unknown);
+                return Err(problems::unknown(config, route, None));
+            }
+        };
+        let Passed::Upstream { answer, limits, .. } = passed else {
+            if !exchange.upstream_reached {
+                lease.not_sent();
+            }
+            return Ok(passed);
+        };
+        // A crash here, and it was executed.
+        if failpoint::hit("writes.after_send").is_err() {
             return Err(problems::unknown(config, route, None));
         }
-    };
-    let Passed::Upstream { answer, limits, .. } = passed else {
-        if !exchange.upstream_reached {
-            lease.not_sent();
-        }
-        return Ok(passed);
-    };
-    // A crash here, and it was executed.
-    if failpoint::hit("writes.after_send").is_err() {
-        return Err(problems::unknown(config, route, None));
-    }
-    let is_sent = sending.as_ref().is_none_or(|b| b.outcome() == InboundOutcome::Complete);
-    match collect(context, config, answer, limits, is_sent).await {
-        Collected::Whole(answer) => record(context, config, exchange, lease, answer).await,
-        Collected::TooLong { head: answer, passed } => {
-            if !is_sent {
-                // Its connection is not used again.
-                exchange.body = sending;
+        let is_sent = sending.as_ref().is_none_or(|b| b.outcome() == InboundOutcome::Complete);
+        match collect(context, config, answer, limits, is_sent).await {
+            Collected::Whole(answer) => {
+                return record(context, config, exchange, lease, answer).await;
             }
-            // What is left of it streams on.
-            record(context, config, exchange, lease, answer).await.map(|_kept| *passed)
-        }
-        Collected::Broken => {
-            count(KeyedWrite::Unknown);
-            Err(problems::unknown(config, route, None))
+            Collected::TooLong { head: answer, passed } => {
+                if !is_sent {
+                    // Its connection is not used again.
+                    exchange.body = sending;
+                }
+                // What is left of it streams on.
+                return record(context, config, exchange, lease, answer).await.map(|_kept| *passed);
+            }
+            Collected::Broken => match &first {
+                Some(first) if again(context, config, exchange, route, &lease).await => {
+                    head.clone_from(first);
+                }
+                _ => {
+                    count(KeyedWrite::Unknown);
+                    return Err(problems::unknown(config, route, None));
+                }
+            },
         }
     }
+}
+
+/// Waits until a write whose answer broke off may be sent again, nothing of the answer having gone
+/// to anybody. False where it may not: no more tries, no place in the budget, no time, no lease.
+async fn again(
+    context: &ConnContext,
+    config: &Config,
+    exchange: &Exchange,
+    route: Route<'_>,
+    lease: &Lease,
+) -> bool {
+    let Some(service) = route.destination(config) else { return false };
+    let core = &context.core;
+    let retries = forward::retries(route, service);
+    let left = exchange.deadline.map(|deadline| deadline.left(core.clock.now()));
+    let so_far = (exchange.upstream_tries, Duration::ZERO);
+    let Some(turn) = upstream::turn(core, &service.name, &retries, so_far, left) else {
+        return false;
+    };
+    turn.come(core, &service.name).await;
+    lease.lives()
 }
 
 /// Notes the answer, and then it may be told.

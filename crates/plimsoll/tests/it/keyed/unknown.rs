@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plimsoll_testkit::Script;
 
-use super::{executions, write};
+use super::{executions, write, write_to};
 use crate::memory::soon;
 use crate::scene::{Scene, problem};
 
@@ -48,7 +48,8 @@ fn what_cannot_have_been_executed_is_released() {
 
 #[test]
 fn a_service_that_obeys_the_key_is_sent_it_again() {
-    let scene = shop("unknown_outcome = \"retry-upstream-with-key\"");
+    // Only because the client asks again, not by the edge itself before that.
+    let scene = shop("unknown_outcome = \"retry-upstream-with-key\"\nretries = \"off\"");
     let first = write(&scene, "k", "reset", &[], b"a");
     problem(&first, 504, "PLM-EDGE-0606");
     assert_eq!(first.headers.get("retry-after"), Some("2"));
@@ -103,7 +104,7 @@ fn without_its_database_a_keyed_write_waits_and_is_then_refused_or_passed() {
     problem(&refused, 503, "PLM-EDGE-0607");
     assert_eq!(refused.headers.get("retry-after"), Some("5"));
     let mut client = scene.client();
-    let passed = super::write_to(&mut client, "/likes", "j", "status=201", &[], b"a");
+    let passed = write_to(&mut client, "/likes", "j", "status=201", &[], b"a");
     assert_eq!(passed.status, 201);
     assert_eq!(scene.client().request("POST", "/orders", &[], b"a").unwrap().status, 200);
     assert_eq!(executions(&scene), 3);
@@ -122,4 +123,71 @@ fn children(of: rustix::process::Pid) -> Vec<rustix::process::Pid> {
     text.split_whitespace()
         .filter_map(|pid| pid.parse().ok().and_then(rustix::process::Pid::from_raw))
         .collect()
+}
+
+#[test]
+fn a_service_that_closes_its_connections_leaves_no_write_unknown() {
+    let scene = Scene::open("", "", "");
+    for number in 0..100 {
+        let (key, id) = (format!("k-{number}"), format!("closed-{number}"));
+        let answer =
+            write(&scene, &key, "status=201;body=9;no-keepalive", &[("x-test-id", &id)], b"a");
+        assert_eq!(answer.status, 201, "{key}: {}", answer.text());
+        assert_eq!(scene.origin.log().with_id(&id).len(), 1, "{key}");
+    }
+}
+
+#[test]
+fn a_write_goes_over_no_connection_that_rested_for_long() {
+    let scene = Scene::open("", "", "");
+    // One connection of the client's, so that it is one core that keeps connections.
+    let mut client = scene.client();
+    let mut over = |key: &str| {
+        let id = [("x-test-id", key)];
+        match key {
+            "read" => assert_eq!(client.get("/orders", &id).unwrap().status, 200),
+            _ => {
+                let answer = write_to(&mut client, "/orders", key, "status=201", &id, b"a");
+                assert_eq!(answer.status, 201);
+            }
+        }
+        scene.origin.log().with_id(key)[0].connection
+    };
+    let first = over("a");
+    assert_eq!(over("b"), first);
+    std::thread::sleep(Duration::from_millis(1_300));
+    assert_eq!(over("read"), first, "a read may go over it");
+    std::thread::sleep(Duration::from_millis(1_300));
+    assert_ne!(over("c"), first);
+}
+
+#[test]
+fn a_service_that_obeys_the_key_gets_it_again_before_the_client_has_an_answer() {
+    let policy = "unknown_outcome = \"retry-upstream-with-key\"";
+    let operation = format!("[[operation]]\nmethod = \"POST\"\npath = \"/orders\"\n{policy}\n");
+    let scene = Scene::open_on_one_node("", "[service.retries]\nbackoff = \"1ms\"\n", &operation);
+    let body = plimsoll_testkit::expected_body("large", 200_001);
+    // Breaks off before the answer, in the middle of it, and answers 503, for the first time only.
+    for (key, script) in [("a", "reset"), ("b", "body=99;cut-after=10"), ("c", "status=503")] {
+        let answer = write(&scene, key, script, &[("x-test-id", key)], &body);
+        let tries = scene.origin.log().with_id(key);
+        assert_eq!(tries.len(), 3, "{script}: {}", answer.text());
+        for sent in &tries {
+            assert_eq!(sent.headers.get("idempotency-key"), Some(key), "{script}");
+            assert_eq!(sent.body_bytes, body.len() as u64, "{script}");
+        }
+    }
+    let again = "plimsoll_upstream_retries_total{service=\"app\"}";
+    assert_eq!(scene.edge.metric(again).unwrap(), Some(6.0));
+    // Where the operation says that nothing is sent again, nothing is.
+    let off = format!("{operation}retries = \"off\"\n");
+    let manifest = crate::scene::open_manifest(&scene.origin.url(), "", "", &off);
+    scene.edge.write_manifest(&manifest).unwrap();
+    scene.edge.reload().unwrap();
+    let done = soon(|| {
+        let id = format!("off-{}", executions(&scene));
+        write(&scene, &id, "reset", &[("x-test-id", &id)], b"a");
+        Some(scene.origin.log().with_id(&id).len()).filter(|tries| *tries == 1)
+    });
+    assert_eq!(done, 1);
 }

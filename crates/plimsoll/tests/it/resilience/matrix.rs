@@ -22,16 +22,24 @@ const FAULTS: [(&str, Option<&str>); 8] = [
     ("black hole", Some("never")),
 ];
 
-const REQUESTS: [&str; 2] = ["GET", "POST"];
+/// `/obeyed` is an operation whose service obeys keys itself.
+const OBEYED: &str = "[[operation]]\nmethod = \"POST\"\npath = \"/obeyed\"\n\
+                      unknown_outcome = \"retry-upstream-with-key\"\n";
+
+/// Method, path, and whether it carries a key.
+type Kind = (&'static str, &'static str, bool);
+
+/// In the order of the table.
+const REQUESTS: [Kind; 4] =
+    [("GET", "/x", false), ("POST", "/x", false), ("POST", "/x", true), ("POST", "/obeyed", true)];
 
 /// What a client sees of one request.
-fn seen(edge: &Plimsoll, method: &str, id: &str, script: &str) -> String {
+fn seen(edge: &Plimsoll, (method, path, keyed): Kind, id: &str, script: &str) -> String {
     let mut client = edge.client().unwrap();
-    let length = if method == "POST" { "content-length: 0\r\n" } else { "" };
-    let request = format!(
-        "{method} /x HTTP/1.1\r\nhost: a\r\nx-test-id: {id}\r\nx-script: {script}\r\n{length}\r\n"
-    );
-    client.send(request).unwrap();
+    let body = if method == "POST" { "content-length: 3\r\n\r\none" } else { "\r\n" };
+    let key = if keyed { format!("idempotency-key: {id}\r\n") } else { String::new() };
+    let head = format!("host: a\r\nx-test-id: {id}\r\nx-script: {script}\r\n{key}");
+    client.send(format!("{method} {path} HTTP/1.1\r\n{head}{body}")).unwrap();
     let mut answer = client.read_head_to(method).unwrap();
     let mut body = Vec::new();
     let read = client.read_body(&mut answer, &mut |piece| {
@@ -52,22 +60,22 @@ fn seen(edge: &Plimsoll, method: &str, id: &str, script: &str) -> String {
 
 #[test]
 fn every_fault_is_seen_as_the_table_says() {
-    let scene = Scene::open_on_one_node("", SERVICE, "");
+    let scene = Scene::open_on_one_node("", SERVICE, OBEYED);
     let nobody = format!("http://{}", free_addr().unwrap());
     let alone = Plimsoll::start(&PlimsollOptions {
-        manifest: Some(open_manifest(&nobody, "", SERVICE, "")),
+        manifest: Some(open_manifest(&nobody, "", SERVICE, OBEYED)),
         one_node: true,
         ..PlimsollOptions::default()
     })
     .unwrap();
     for (fault, script) in FAULTS {
-        let cell = |method: &str| {
-            let id = format!("{method}-{}", fault.replace([' ', ','], "-"));
+        let cell = |(number, kind)| {
+            let id = format!("{number}-{}", fault.replace([' ', ','], "-"));
             let edge = if script.is_some() { &scene.edge } else { &alone };
-            let seen = seen(edge, method, &id, script.unwrap_or_default());
+            let seen = seen(edge, kind, &id, script.unwrap_or_default());
             format!("{seen}; {}×", scene.origin.log().with_id(&id).len())
         };
-        let cells: Vec<String> = REQUESTS.into_iter().map(cell).collect();
+        let cells: Vec<String> = REQUESTS.into_iter().enumerate().map(cell).collect();
         let row = format!("| {fault} | {} |", cells.join(" | "));
         assert!(PAGE.lines().any(|line| line == row), "docs/resilience.md has not: {row}");
     }

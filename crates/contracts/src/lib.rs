@@ -14,6 +14,7 @@ mod check;
 mod convert;
 mod document;
 mod draft;
+mod fallback;
 mod faults;
 mod json;
 mod load;

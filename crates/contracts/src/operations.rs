@@ -178,6 +178,7 @@ fn route(
         hedge: false,
         breaker: None,
         fallback_file: None,
+        fallback_operation: None,
         audit: vendor(operation, "x-audit", place, faults, yes_or_no)
             .unwrap_or(false)
             .then(Audit::default),

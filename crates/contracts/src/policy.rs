@@ -14,6 +14,7 @@ use plimsoll_snapshot::{
 };
 
 use crate::check::shown;
+use crate::fallback;
 use crate::faults::{Faults, fault};
 use crate::load::Loading;
 use crate::operations::{Found, generated_id};
@@ -21,10 +22,14 @@ use crate::operations::{Found, generated_id};
 /// Applies every `[[operation]]`, and checks the operations that `[[limit]]`s and `[[objective]]`s
 /// name.
 pub(crate) fn apply(manifest: &Manifest, services: &mut [Loading], faults: &mut Faults) {
+    let mut with_fallback = Vec::new();
     for (index, policy) in manifest.operations.iter().enumerate() {
         let key = format!("operation[{index}]");
         match target(policy, services, &key) {
             Ok((service, operation)) => {
+                if policy.fallback_operation.is_some() {
+                    with_fallback.push((index, (service, operation)));
+                }
                 let found = &mut services[service].found;
                 if let Err(fault) = rename(policy, found, operation, &key) {
                     faults.push(*fault);
@@ -46,6 +51,7 @@ pub(crate) fn apply(manifest: &Manifest, services: &mut [Loading], faults: &mut 
         }
     }
     check_find_out(manifest, services, faults);
+    fallback::apply(manifest, services, &with_fallback, faults);
     check_named(manifest, services, faults);
 }
 
@@ -188,6 +194,7 @@ fn add(
             hedge: false,
             breaker: None,
             fallback_file: None,
+            fallback_operation: None,
             audit: None,
             compression: None,
             idempotency: Idempotency::default(),

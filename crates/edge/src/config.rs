@@ -109,6 +109,9 @@ pub enum ConfigError {
         /// Why it cannot be used.
         why: String,
     },
+    /// An operation that stands in for another is not there.
+    #[error("fallback_operation: no operation is called `{0}`")]
+    NoFallback(String),
     /// The contracts name too many header fields that hold API keys.
     #[error(transparent)]
     ApiKeys(#[from] TooManyApiKeyFields),

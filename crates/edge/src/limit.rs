@@ -202,6 +202,17 @@ impl Limits {
         }
     }
 
+    /// What the operation `other` is limited by that a request of `first` was not charged to yet:
+    /// limits per operation count each apart.
+    pub(crate) fn beyond(&self, first: u32, other: u32) -> OperationLimits {
+        let (first, other) = (self.policies_for(Some(first)), self.policies_for(Some(other)));
+        let apart = other.by_caller.iter().filter(|index| {
+            self.policies.get(*index).is_some_and(|policy| policy.per == Per::Operation)
+        });
+        let by_caller = apart.fold(other.by_caller.without(first.by_caller), PolicySet::with);
+        OperationLimits { by_ip: other.by_ip.without(first.by_ip), by_caller, ..*other }
+    }
+
     /// Forgets keys that owe nothing. For a timer: a shard at a time is locked, for as long as it
     /// takes to walk through it.
     pub fn sweep(&self, now: Nanos) -> Swept {

@@ -46,7 +46,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method};
-use plimsoll_snapshot::{Audit, CacheRoute, Idempotency, NamelessNames, RetryRule, Security};
+use plimsoll_snapshot::{
+    Audit, CacheRoute, Idempotency, NamelessNames, OperationName, RetryRule, Security,
+};
 
 pub use methods::Methods;
 pub use options::{Kinds, PassthroughOptions, RouterFault, RouterOptions};
@@ -83,6 +85,8 @@ pub struct Operation {
     pub breaker: Option<bool>,
     /// The document that stands in for an answer while it is open.
     pub fallback_file: Option<PathBuf>,
+    /// The operation that stands in for it before that.
+    pub fallback_operation: Option<OperationName>,
     /// Every call leaves an entry in the ledger.
     pub audit: Option<Audit>,
     /// Whether answers are compressed, where the operation has a word of its own.

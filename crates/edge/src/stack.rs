@@ -12,8 +12,8 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use plimsoll_http_kit::Problem;
 use plimsoll_http_kit::hygiene::{Fields, RequestFacts};
-use plimsoll_http_kit::{Code, Problem};
 
 use crate::body::{AnswerBody, Unasked};
 use crate::compress;
@@ -27,7 +27,8 @@ use crate::steps::cache::Looked;
 use crate::steps::forward::Passed;
 use crate::steps::route::Route;
 use crate::steps::{
-    accept, answer, audit, authenticate, breaker, cache, client, forward, idempotency, limit, route,
+    accept, answer, audit, authenticate, breaker, cache, client, fallback, forward, idempotency,
+    limit, route,
 };
 
 /// Answers one request.
@@ -119,18 +120,18 @@ pub(crate) async fn send_on(
         return Ok(passed);
     }
     // release: stable or canary, by signed installation
-    let outcome = match breaker::check(context, config, route) {
-        Ok(None) => {
-            compress::restore_tags(config, exchange, head);
-            forward::forward(context, config, exchange, route, facts, head, body).await
-        }
-        Ok(Some(standing_in)) => {
-            // What the service answered before says more than what was written for such a time.
-            let open = Err(Problem::new(Code::BreakerOpen));
-            return Ok(turn.answered(context, open, false).unwrap_or(standing_in));
-        }
-        Err(problem) => Err(problem),
-    };
+    if let Err(open) = breaker::check(context, config, route) {
+        // What the service answered before says more than what stands in at such a time.
+        return match turn.answered(context, Err(open), exchange.upstream_reached) {
+            Err(open) => {
+                let standing_in = fallback::stand_in(context, config, exchange, route, facts, head);
+                standing_in.await.ok_or(open)
+            }
+            answered => answered,
+        };
+    }
+    compress::restore_tags(config, exchange, head);
+    let outcome = forward::forward(context, config, exchange, route, facts, head, body).await;
     turn.answered(context, outcome, exchange.upstream_reached)
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod authenticate;
 pub(crate) mod breaker;
 pub(crate) mod cache;
 pub(crate) mod client;
+pub(crate) mod fallback;
 pub(crate) mod forward;
 pub(crate) mod idempotency;
 pub(crate) mod limit;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A breaker before each operation and address of the service. While an operation's is open its
-/// requests are answered 503 with `Retry-After`, or with its `fallback_file`; an address whose
+/// requests are answered 503 with `Retry-After`, or by its fallback; an address whose
 /// breaker is open is passed over, as `[service.ejection]` says. After `open` one request tries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -60,6 +60,15 @@ pub struct OperationPolicy {
     /// The document that a GET is answered with while its breaker is open, relative to the
     /// manifest; its name ends in .json, .xml, .html or .txt. Since 0.1.
     pub fallback_file: Option<PathBuf>,
+    /// The GET operation that a GET is answered by while its breaker is open, before
+    /// `fallback_file`: of the same service, or of `fallback_service`. Its path parameters are
+    /// filled with those of the same name; the query goes along. It is asked as if the caller had
+    /// asked for it: what it wants of a caller holds. It is not audited and has no
+    /// `fallback_operation` itself. Since 0.1.
+    #[schemars(length(min = 1, max = 256))]
+    pub fallback_operation: Option<String>,
+    /// The service of `fallback_operation`. Default: the operation's own. Since 0.1.
+    pub fallback_service: Option<Name>,
     /// Whether a write carries an `Idempotency-Key`: `required`, `optional` (one that comes is
     /// obeyed) or `off`. Default: the contract's `x-idempotency`, else `optional`. Since 0.1.
     pub idempotency: Option<IdempotencyRule>,

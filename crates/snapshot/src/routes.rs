@@ -103,6 +103,9 @@ pub struct OperationRoute {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_file: Option<PathBuf>,
+    /// The operation that stands in for it while the breaker is open, before the document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_operation: Option<OperationName>,
     /// Every call leaves an entry in the ledger, and what happens when none can be taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
@@ -118,6 +121,15 @@ pub struct OperationRoute {
     /// The contract's one-line summary, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+}
+
+/// An operation of some service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationName {
+    /// The service, as the manifest calls it.
+    pub service: String,
+    /// The operation's id there.
+    pub id: String,
 }
 
 /// What may be sent again although the service may have had it.
@@ -312,6 +324,7 @@ mod tests {
                     hedge: false,
                     breaker: None,
                     fallback_file: None,
+                    fallback_operation: None,
                     audit: None,
                     compression: None,
                     idempotency: Idempotency::default(),

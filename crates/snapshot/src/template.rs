@@ -6,7 +6,11 @@
 //! decoded, as they are in the request's path before the two are compared: `/caf%C3%A9` and
 //! `/café` are the same template. An escaped slash (`%2F`) never separates segments.
 
+mod fill;
+
 use std::fmt;
+
+pub use fill::{filled, parameters, whole_parameters};
 
 /// Longest template in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 2_048;

@@ -124,6 +124,7 @@ mod tests {
             hedge: false,
             breaker: None,
             fallback_file: None,
+            fallback_operation: None,
             audit: None,
             compression: None,
             idempotency: Idempotency::default(),

@@ -259,6 +259,69 @@ fn a_policy_for_nothing_is_a_fault_with_a_suggestion() {
 }
 
 #[test]
+fn what_cannot_stand_in_for_an_operation_is_a_fault() {
+    let archive = "[[service]]\nname = \"archive\"\nurls = [\"http://127.0.0.1:9\"]\n\
+                   [[operation]]\nmethod = \"GET\"\npath = \"/archive/{id}\"\nid = \"oldOrder\"\n\
+                   service = \"archive\"\n[[operation]]\nmethod = \"GET\"\n\
+                   path = \"/archive/by-name/{name}\"\nid = \"namedOrder\"\nservice = \"archive\"\n";
+    let manifest =
+        |id: &str, keys: &str| format!("{SHOP}\n[[operation]]\nid = \"{id}\"\n{keys}\n{archive}");
+    let files: &[(&str, &str)] = &[("conf/shop.yaml", SHOP_YAML)];
+    let sound =
+        manifest("getOrder", "fallback_service = \"archive\"\nfallback_operation = \"oldOrder\"");
+    let routes = loaded(&sound, files).unwrap();
+    let get = routes.services[0].operations.iter().find(|o| o.id == "getOrder").unwrap();
+    let named = get.fallback_operation.as_ref().unwrap();
+    assert_eq!((&*named.service, &*named.id), ("archive", "oldOrder"));
+    let own = manifest("getOrder", "fallback_operation = \"listOrders\"");
+    let routes = loaded(&own, files).unwrap();
+    let get = routes.services[0].operations.iter().find(|o| o.id == "getOrder").unwrap();
+    assert_eq!(get.fallback_operation.as_ref().unwrap().id, "listOrders");
+    for (id, keys, message) in [
+        ("getOrder", "fallback_operation = \"listOrder\"", "no operation of `shop` is called"),
+        ("getOrder", "fallback_operation = \"oldOrder\"", "no operation of `shop` is called"),
+        ("getOrder", "fallback_operation = \"createOrder\"", "`createOrder` is a POST"),
+        ("getOrder", "fallback_operation = \"getOrder\"", "cannot stand in for itself"),
+        ("createOrder", "fallback_operation = \"listOrders\"", "only what reads can be answered"),
+        ("listOrders", "fallback_operation = \"getOrder\"", "`{id}` of /v1/orders/{id} cannot be"),
+        ("getOrder", "fallback_service = \"archive\"", "it names a service and no operation"),
+        (
+            "getOrder",
+            "fallback_service = \"archiv\"\nfallback_operation = \"oldOrder\"",
+            "no service is called `archiv`",
+        ),
+        (
+            "getOrder",
+            "fallback_service = \"archive\"\nfallback_operation = \"namedOrder\"",
+            "`{name}` of /archive/by-name/{name} cannot be filled",
+        ),
+        (
+            "getOrder",
+            "fallback_operation = \"status\"\n[[operation]]\nid = \"status\"\n\
+             fallback_operation = \"listOrders\"",
+            "`status` has a fallback operation of its own",
+        ),
+        (
+            "getOrder",
+            "fallback_operation = \"status\"\n[[operation]]\nid = \"status\"\naudit = true",
+            "`status` is audited",
+        ),
+    ] {
+        let fault = said(&manifest(id, keys), files).remove(0);
+        let key =
+            if keys.starts_with("fallback_service = \"archiv\"") || !keys.contains("_operation") {
+                "conf/plimsoll.toml:10:1: operation[0].fallback_service: "
+            } else {
+                "operation[0].fallback_operation: "
+            };
+        assert!(fault.contains(key) && fault.contains(message), "{id} {keys}: {fault}");
+    }
+    let misspelt =
+        said(&manifest("getOrder", "fallback_operation = \"listOrder\""), files).remove(0);
+    assert!(misspelt.ends_with("did you mean `listOrders`?"), "{misspelt}");
+}
+
+#[test]
 fn without_a_contract_a_policy_makes_its_operation() {
     let manifest = r#"
 [[service]]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 use plimsoll_manifest::{Breaker, Manifest};
+use plimsoll_snapshot::OperationName;
 
 use super::{Config, ConfigError, ConfigInput};
 use crate::router::{Operation, Router};
@@ -23,8 +24,10 @@ pub(crate) struct Guard {
     pub(crate) circuit: Arc<Circuit>,
     /// What it is told to do once this configuration is in force.
     pub(crate) trip: Trip,
+    /// The operation that stands in for it.
+    pub(crate) operation: Option<Arc<Operation>>,
     /// Media type and document that stand in for an answer.
-    pub(crate) fallback: Option<(HeaderValue, Bytes)>,
+    pub(crate) document: Option<(HeaderValue, Bytes)>,
 }
 
 /// By the operation's index.
@@ -45,11 +48,15 @@ pub(super) fn guards(
         let circuit = known
             .get(&name(operation))
             .map_or_else(|| Arc::new(Circuit::new(trip, cores)), |circuit| Arc::clone(circuit));
-        let fallback = match &operation.fallback_file {
+        let document = match &operation.fallback_file {
             Some(file) => Some(read(&input.base.join(file))?),
             None => None,
         };
-        Ok(Some(Guard { circuit, trip, fallback }))
+        let other = match &operation.fallback_operation {
+            Some(named) => Some(find(router, named)?),
+            None => None,
+        };
+        Ok(Some(Guard { circuit, trip, operation: other, document }))
     };
     router.operations().iter().map(guard).collect()
 }
@@ -70,6 +77,14 @@ pub(super) fn paces(router: &Router, before: Option<&Config>) -> Vec<Option<Arc<
 
 fn name(operation: &Operation) -> (&str, &str) {
     (&operation.service_name, &operation.id)
+}
+
+fn find(router: &Router, named: &OperationName) -> Result<Arc<Operation>, ConfigError> {
+    let is_it = |operation: &&Arc<Operation>| {
+        *operation.service_name == *named.service && *operation.id == *named.id
+    };
+    let found = router.operations().iter().find(is_it);
+    found.cloned().ok_or_else(|| ConfigError::NoFallback(named.id.clone()))
 }
 
 fn section(manifest: &Manifest, operation: &Operation) -> Option<Breaker> {

@@ -126,6 +126,11 @@ impl PolicySet {
         PolicySet(self.0 | other.0)
     }
 
+    /// The limits of this set that are not in the other.
+    pub(super) const fn without(self, other: PolicySet) -> PolicySet {
+        PolicySet(self.0 & !other.0)
+    }
+
     pub(super) const fn with(self, index: usize) -> PolicySet {
         PolicySet(self.0 | 1 << index)
     }

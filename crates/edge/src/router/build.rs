@@ -109,6 +109,7 @@ impl Router {
             hedge: route.hedge,
             breaker: route.breaker,
             fallback_file: route.fallback_file.clone(),
+            fallback_operation: route.fallback_operation.clone(),
             audit: route.audit,
             compression: route.compression,
             idempotency: route.idempotency.clone(),

@@ -155,6 +155,7 @@ fn build(table: &[(Method, String)]) -> Result<Router, RouterFault> {
             hedge: false,
             breaker: None,
             fallback_file: None,
+            fallback_operation: None,
             audit: None,
             idempotency: Idempotency::default(),
             cache: CacheRoute::default(),

@@ -26,6 +26,7 @@ fn service(name: &str, version: Option<ApiVersion>, operations: &[&str]) -> Serv
                 hedge: false,
                 breaker: None,
                 fallback_file: None,
+                fallback_operation: None,
                 audit: None,
                 idempotency: Idempotency::default(),
                 cache: CacheRoute::default(),

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::config::{Config, UNVERIFIED_LIMIT};
 use crate::exchange::Exchange;
 use crate::limit::{Decision, PolicySet};
+use crate::router::Operation;
 use crate::steps::authenticate::Credentials;
 use crate::steps::route::Route;
 
@@ -66,6 +67,29 @@ pub(crate) fn by_caller(
     }
     let caller = caller(config, exchange, &head.headers);
     check(config, exchange, route, of.by_caller, 0, caller)
+}
+
+/// What stands in for an operation is charged as if it had been asked for, but for the limits that
+/// the request was charged to already. False where one of them refuses.
+pub(crate) fn beyond(
+    config: &Config,
+    exchange: &Exchange,
+    first: &Operation,
+    other: &Operation,
+    headers: &HeaderMap,
+) -> bool {
+    let limits = &config.limits;
+    let of = limits.beyond(first.index, other.index);
+    let anonymous = exchange.verified.is_none()
+        && (exchange.installation.signed().is_none() || !presented(config, headers).is_empty());
+    let by_ip = if anonymous { of.by_ip } else { PolicySet::default() };
+    let set = of.by_caller.union(by_ip);
+    if set.is_empty() {
+        return true;
+    }
+    let address = limits.hasher().ip(exchange.from.prefix());
+    let keys = of.keys(address, caller(config, exchange, headers));
+    matches!(limits.check(set, &keys, other.cost, exchange.started), Decision::Allowed(_))
 }
 
 /// Who a request counts as: verified caller, else the credentials presented, else the signed

@@ -150,7 +150,7 @@ fn name_shape(config: &Config, exchange: &mut Exchange, head: &Parts, service: u
     }
 }
 
-fn name_service(exchange: &mut Exchange, service: &Service) {
+pub(crate) fn name_service(exchange: &mut Exchange, service: &Service) {
     exchange.service = Some(Arc::clone(&service.name));
     exchange.release = Some(Arc::clone(&service.release.id));
 }

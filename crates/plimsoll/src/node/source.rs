@@ -284,11 +284,22 @@ impl Source for Node {
 /// Breakers that are not closed, each with a notice of its own; the load says how many there are.
 const BREAKERS_NOTICED_MAX: usize = 8;
 
+/// How an operation that is set aside is answered.
+fn answered_by(operation: &Operation) -> String {
+    match (&operation.fallback_operation, &operation.fallback_file) {
+        (Some(other), Some(_)) => format!("answered by {}, else by its document", other.id),
+        (Some(other), None) => format!("answered by {}, or 503", other.id),
+        (None, Some(_)) => "answered by its document".to_owned(),
+        (None, None) => "answered 503".to_owned(),
+    }
+}
+
 fn set_aside(operation: &Operation, state: BreakerState) -> Notice {
     let why = match state {
         BreakerState::Open { left } => format!(
-            "It failed too often: for {} s more its requests get the fallback, or 503.",
-            left.as_secs() + 1
+            "It failed too often: for {} s more its requests are {}.",
+            left.as_secs() + 1,
+            answered_by(operation)
         ),
         BreakerState::Probing => "It failed too often. The next request tries it.".to_owned(),
         _ => "It works again: a growing share of its requests is sent on.".to_owned(),

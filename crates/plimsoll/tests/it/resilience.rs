@@ -1,6 +1,7 @@
 //! Services that fail: what is sent again and what never is, and the table of it in the docs.
 
 mod breakers;
+mod fallbacks;
 mod health;
 mod hedging;
 mod matrix;

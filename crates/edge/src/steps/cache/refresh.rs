@@ -50,7 +50,7 @@ pub(super) fn begin(
         Route::Operation(operation) => Some(Arc::clone(operation)),
         _ => None,
     };
-    if !read.lead() || !matches!(breaker::check(context, config, route), Ok(None)) {
+    if !read.lead() || breaker::check(context, config, route).is_err() {
         return;
     }
     let (empty, ()) = Request::new(()).into_parts();

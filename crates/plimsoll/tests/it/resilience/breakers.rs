@@ -90,6 +90,7 @@ fn a_document_stands_in_while_it_is_open() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers.get("content-type"), Some("application/json"));
     assert_eq!(answer.headers.get("cache-control"), Some("no-store"));
+    assert_eq!(answer.headers.get("plimsoll-fallback"), Some("document"));
     assert_eq!(answer.body, crate::scene::CONTRACT.as_bytes());
     assert_eq!(asked(&scene), 3);
 }

@@ -14,7 +14,7 @@ use plimsoll_base::SharedClock;
 use plimsoll_telemetry::{
     AccessWriter, ConnectionRefusal, Counter, Metrics, MetricsOptions, Shard,
 };
-use plimsoll_writes::Writes;
+use plimsoll_writes::{Resent, Writes};
 use tokio::sync::watch;
 
 use crate::body::Place;
@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) unflushed: Arc<AtomicU32>,
     /// What `Plimsoll-Status` says; nothing before the state is known.
     pub(crate) status: Arc<ArcSwapOption<HeaderValue>>,
+    /// Which writes are sent again without a key.
+    pub(crate) resent: Resent,
     /// One a core: requests begun and ended, on cache lines of their own.
     pub(crate) load: Vec<Load>,
 }
@@ -141,6 +143,7 @@ impl Core {
             held: Arc::clone(&running.held),
             unflushed: Arc::default(),
             status: Arc::default(),
+            resent: Resent::new(1),
             load: vec![Load::default()],
         };
         Arc::new(Self {

@@ -70,6 +70,8 @@ pub(crate) struct Exchange {
     pub(crate) upstream_latency: Option<Duration>,
     /// How often it was tried to be sent.
     pub(crate) upstream_tries: u32,
+    /// It is a write without a key, by its mark.
+    pub(crate) unkeyed: Option<u64>,
 }
 
 impl Exchange {
@@ -108,6 +110,7 @@ impl Exchange {
             upstream_reached: false,
             upstream_latency: None,
             upstream_tries: 0,
+            unkeyed: None,
             context: Arc::clone(context),
         }
     }

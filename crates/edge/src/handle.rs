@@ -13,7 +13,7 @@ use plimsoll_outbound::{Outbound, OutboundOptions};
 use plimsoll_snapshot::{RevocationKeys, Revocations};
 use plimsoll_store::Redis;
 use plimsoll_telemetry::{AccessLog, Counter, Gauge, KeyRefresh, Metrics, Reload};
-use plimsoll_writes::Writes;
+use plimsoll_writes::{Resent, ResentSeen, Writes};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -167,6 +167,7 @@ impl Edge {
             held: Place::new(options.input.data_dir.clone()),
             unflushed: Arc::default(),
             status: Arc::default(),
+            resent: Resent::new(cores),
             load: (0..cores).map(|_| Load::default()).collect(),
         });
         let tasks = Tasks::default();
@@ -342,6 +343,13 @@ impl Edge {
     #[must_use]
     pub fn try_breakers(&self, config: &Config) -> BreakersTried {
         BreakersTried::of(config)
+    }
+
+    /// Which operations that write were seen of late, and which of them were sent again without a
+    /// key after they had failed.
+    #[must_use]
+    pub fn resent(&self, now: Nanos) -> ResentSeen {
+        self.shared.resent.seen(now)
     }
 
     /// What answers say of the node from now on, where `[status] header` is on: whether something

@@ -11,7 +11,7 @@ use plimsoll_telemetry::{AccessEntry, Counter, Sample, SlowClient, UpstreamError
 use crate::body::InboundOutcome;
 use crate::exchange::Exchange;
 use crate::span;
-use crate::steps::audit;
+use crate::steps::{audit, resent};
 
 /// nginx' status for a client that went away before it was answered; nobody is sent it.
 pub(crate) const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -135,6 +135,7 @@ impl Drop for Finish {
         if exchange.context.rehearsal {
             return;
         }
+        resent::ended(exchange, self.status());
         core.shard.record(&Sample {
             operation: exchange.operation(),
             service: exchange.service(),

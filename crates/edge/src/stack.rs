@@ -28,7 +28,7 @@ use crate::steps::forward::Passed;
 use crate::steps::route::Route;
 use crate::steps::{
     accept, answer, audit, authenticate, breaker, cache, client, fallback, forward, idempotency,
-    limit, route,
+    limit, resent, route,
 };
 
 /// Answers one request.
@@ -91,7 +91,9 @@ async fn run(
     accept::check_size(config, route, &facts)?;
     // validate: the request against its contract
     // Before the cache and what chooses a release: a replay needs neither.
-    if idempotency::key(route, head)?.is_some() {
+    let keyed = idempotency::key(route, head)?.is_some();
+    resent::note(config, exchange, route, head);
+    if keyed {
         let keyed = idempotency::begin(context, config, exchange, route, &facts, head, body);
         return Box::pin(keyed).await;
     }

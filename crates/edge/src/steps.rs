@@ -11,4 +11,5 @@ pub(crate) mod fallback;
 pub(crate) mod forward;
 pub(crate) mod idempotency;
 pub(crate) mod limit;
+pub(crate) mod resent;
 pub(crate) mod route;

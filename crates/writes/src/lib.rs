@@ -14,6 +14,7 @@ mod answer;
 mod engine;
 mod error;
 pub mod model;
+mod resent;
 mod service;
 mod store;
 mod trial;
@@ -24,6 +25,7 @@ pub use answer::{ANSWER_BYTES_MAX, Answer};
 pub use engine::{Engine, Standing};
 pub use error::WritesError;
 pub use model::{Claim, Hash, OnUnknown, WriteId};
+pub use resent::{Begins, Resent, ResentSeen};
 pub use service::{Begun, LEASE, Lease, Waiting, Writes};
 pub use trial::Seen;
 

@@ -72,6 +72,11 @@ impl KeyHasher {
         self.hash(16, &[id])
     }
 
+    /// The mark of a write: who writes what where.
+    pub(crate) fn write(&self, parts: &[&[u8]]) -> u64 {
+        self.hash(17, parts)
+    }
+
     pub(super) fn operation(&self, id: Option<&str>) -> u64 {
         match id {
             Some(id) => self.hash(5, &[id.as_bytes()]),

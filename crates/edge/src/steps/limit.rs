@@ -94,7 +94,7 @@ pub(crate) fn beyond(
 
 /// Who a request counts as: verified caller, else the credentials presented, else the signed
 /// installation, else the address.
-fn caller(config: &Config, exchange: &Exchange, headers: &HeaderMap) -> u64 {
+pub(crate) fn caller(config: &Config, exchange: &Exchange, headers: &HeaderMap) -> u64 {
     if let Some(verified) = &exchange.verified {
         return verified.caller().low64();
     }

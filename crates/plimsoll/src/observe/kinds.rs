@@ -31,6 +31,7 @@ pub(super) const DATABASE: EvidenceKind = measured("telemetry", "telemetry.datab
 pub(super) const READ: EvidenceKind = measured("telemetry", "telemetry.read");
 
 pub(super) const IDEMPOTENCY: EvidenceKind = measured("writes", "writes.idempotency");
+pub(super) const RETRIES: EvidenceKind = measured("writes", "writes.retries");
 
 /// Not looked at but told: by `plimsoll restore --rehearse`, over `ops.sock`.
 const RESTORED: EvidenceKind = measured("store", "store.restored");
@@ -38,7 +39,7 @@ const RESTORED: EvidenceKind = measured("store", "store.restored");
 pub(super) const OBJECTIVES: EvidenceKind =
     EvidenceKind { kind: "manifest.objectives", room: "manifest", how: How::Declared };
 
-const MEASURED: [EvidenceKind; 17] = [
+const MEASURED: [EvidenceKind; 18] = [
     AUTHENTICATION,
     LIMITS,
     BREAKERS,
@@ -56,6 +57,7 @@ const MEASURED: [EvidenceKind; 17] = [
     DATABASE,
     READ,
     IDEMPOTENCY,
+    RETRIES,
 ];
 
 #[cfg(test)]

@@ -25,11 +25,12 @@ pub(super) enum Look {
     Database,
     Read,
     Idempotency,
+    Retries,
     Objectives,
 }
 
 impl Look {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Authentication,
         Self::Limits,
         Self::Breakers,
@@ -46,6 +47,7 @@ impl Look {
         Self::Database,
         Self::Read,
         Self::Idempotency,
+        Self::Retries,
         Self::Objectives,
     ];
 
@@ -68,6 +70,7 @@ impl Look {
             Self::Database => kinds::DATABASE,
             Self::Read => kinds::READ,
             Self::Idempotency => kinds::IDEMPOTENCY,
+            Self::Retries => kinds::RETRIES,
             Self::Objectives => kinds::OBJECTIVES,
         }
     }
@@ -95,6 +98,7 @@ impl Look {
             Self::Database => Ok(Some(telemetry::database(observer))),
             Self::Read => Ok(Some(telemetry::read(observer))),
             Self::Idempotency => writes::idempotency(observer, rooms).await.map(Some),
+            Self::Retries => Ok(Some(writes::retries(observer))),
             Self::Objectives => Ok(Some(manifest::objectives(observer))),
         }
     }

@@ -1,4 +1,4 @@
-//! Keyed writes: whether each is executed once.
+//! Keyed writes: whether each is executed once, and whether what is sent again carries a key.
 
 use plimsoll_console::Rooms;
 
@@ -21,4 +21,18 @@ pub(super) async fn idempotency(observer: &Observer, rooms: &Rooms) -> Result<Se
         .count("keys", keys)
         .count("executed_twice", seen.executed_twice)
         .first("first_twice", &first))
+}
+
+/// Operations that write, and those of them that were sent again without a key after they failed.
+pub(super) fn retries(observer: &Observer) -> Seen {
+    let seen = observer.node.edge.resent(observer.node.clock.now());
+    let says = match (seen.operations, seen.unkeyed.len()) {
+        (0, _) => "no write was seen".to_owned(),
+        (all, 0) => format!("{}, none sent again without a key", many(all, "operation")),
+        (all, few) => format!("{}, {few} sent again without a key", many(all, "operation")),
+    };
+    Seen::saying(says)
+        .count("operations", seen.operations)
+        .count("unkeyed", seen.unkeyed.len())
+        .first("first_unkeyed", &seen.unkeyed)
 }

@@ -2,7 +2,6 @@
 //! again, and the client that asks again ends with one answer.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_testkit::{Origin, Plimsoll, PlimsollOptions, RawClient, RawResponse, free_addr};
@@ -25,26 +24,41 @@ impl Stage {
     }
 
     fn start(&self, failpoints: &str) -> Plimsoll {
-        let manifest = open_manifest(&self.origin.url(), "", "", "");
-        start(&manifest, self.data_dir.path(), self.listen, failpoints)
+        Plimsoll::start(&PlimsollOptions {
+            manifest: Some(open_manifest(&self.origin.url(), "", "", "")),
+            env: vec![("PLIMSOLL_FAILPOINTS".into(), failpoints.into())],
+            data_dir: Some(self.data_dir.path().to_owned()),
+            listen: Some(self.listen),
+            one_node: true,
+            ..PlimsollOptions::default()
+        })
+        .unwrap()
     }
 
     fn write(&self) -> Result<RawResponse, plimsoll_testkit::ClientError> {
         let fields = [("idempotency-key", "k"), ("x-script", "status=201;body=99")];
         RawClient::connect(self.listen)?.request("POST", "/orders", &fields, b"one")
     }
-}
 
-fn start(manifest: &str, data_dir: &Path, listen: SocketAddr, failpoints: &str) -> Plimsoll {
-    Plimsoll::start(&PlimsollOptions {
-        manifest: Some(manifest.to_owned()),
-        env: vec![("PLIMSOLL_FAILPOINTS".into(), failpoints.into())],
-        data_dir: Some(data_dir.to_owned()),
-        listen: Some(listen),
-        one_node: true,
-        ..PlimsollOptions::default()
-    })
-    .unwrap()
+    /// Starts it again after a death; what the client ends with, and how often the service was told
+    /// by then.
+    #[track_caller]
+    fn ends_with(&self, executions: usize, status: u16) {
+        let died = Stopwatch::start();
+        let _edge = self.start("");
+        // As clients do: again after anything that is not the end of it.
+        let last = loop {
+            match self.write() {
+                Ok(answer) if answer.status != 409 && answer.status != 503 => break answer,
+                _ => std::thread::sleep(Duration::from_millis(50)),
+            }
+            assert!(died.elapsed() < ENDS_WITHIN, "locked for longer than a lease");
+        };
+        assert_eq!(last.status, status, "{}", last.text());
+        assert_eq!(self.origin.log().exchanges().len(), executions);
+        assert_eq!(self.write().unwrap().status, status, "and another one after that");
+        assert_eq!(self.origin.log().exchanges().len(), executions);
+    }
 }
 
 /// Dies at `point`; how often the service was told, and what the client ends with.
@@ -54,21 +68,7 @@ fn dies_at(point: &str, executions: usize, ends_with: u16) {
     let mut edge = stage.start(&format!("{point}=die"));
     assert!(stage.write().is_err(), "{point}: it lives");
     assert!(edge.wait(Duration::from_secs(10)).unwrap().is_some(), "{point}: it lives");
-    let died = Stopwatch::start();
-    let _edge = stage.start("");
-    // As clients do: again after anything that is not the end of it.
-    let last = loop {
-        match stage.write() {
-            Ok(answer) if answer.status != 409 && answer.status != 503 => break answer,
-            _ => std::thread::sleep(Duration::from_millis(50)),
-        }
-        assert!(died.elapsed() < ENDS_WITHIN, "{point}: locked for longer than a lease");
-    };
-    assert_eq!(last.status, ends_with, "{point}: {}", last.text());
-    assert_eq!(stage.origin.log().exchanges().len(), executions, "{point}");
-    let again = stage.write().unwrap();
-    assert_eq!(again.status, ends_with, "{point}");
-    assert_eq!(stage.origin.log().exchanges().len(), executions, "{point}");
+    stage.ends_with(executions, ends_with);
 }
 
 #[test]
@@ -115,15 +115,5 @@ fn killed_while_the_service_has_it() {
         .unwrap();
     crate::memory::soon(|| (stage.origin.log().exchanges().len() == 1).then_some(()));
     edge.kill().unwrap();
-    let died = Stopwatch::start();
-    let _edge = stage.start("");
-    let last = loop {
-        match stage.write() {
-            Ok(answer) if answer.status != 409 && answer.status != 503 => break answer,
-            _ => std::thread::sleep(Duration::from_millis(50)),
-        }
-        assert!(died.elapsed() < ENDS_WITHIN, "locked for longer than a lease");
-    };
-    assert_eq!(last.status, 504, "{}", last.text());
-    assert_eq!(stage.origin.log().exchanges().len(), 1, "it was executed twice");
+    stage.ends_with(1, 504);
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use plimsoll_base::{ByteSize, HumanDuration};
 use plimsoll_snapshot::template::Template;
-use plimsoll_snapshot::{Audit, CacheRoute, Idempotency, KeyRule, OperationRoute};
+use plimsoll_snapshot::{Audit, CacheRoute, Criticality, Idempotency, KeyRule, OperationRoute};
 use serde_json::{Map, Value};
 
 use crate::bounds::{
@@ -177,6 +177,9 @@ fn route(
         retries: None,
         hedge: false,
         breaker: None,
+        admission: None,
+        criticality: vendor(operation, "x-criticality", place, faults, criticality)
+            .unwrap_or_default(),
         fallback_file: None,
         fallback_operation: None,
         audit: vendor(operation, "x-audit", place, faults, yes_or_no)
@@ -236,6 +239,13 @@ fn key_rule(value: &Value) -> Result<KeyRule, &'static str> {
         Some("off") => Ok(KeyRule::Off),
         _ => Err("\"required\", \"optional\" or \"off\""),
     }
+}
+
+fn criticality(value: &Value) -> Result<Criticality, &'static str> {
+    Criticality::ALL
+        .into_iter()
+        .find(|class| value.as_str() == Some(class.as_str()))
+        .ok_or("\"critical\", \"default\", \"sheddable\" or \"background\"")
 }
 
 /// Names of cache groups (RFC 9875): what a string of a structured field can hold.

@@ -9,8 +9,8 @@ use plimsoll_manifest::{
 };
 use plimsoll_snapshot::template::Template;
 use plimsoll_snapshot::{
-    Audit, CacheMode, CacheRoute, Idempotency, KeyRule, OperationRoute, RetryRule, Security,
-    UnknownOutcome,
+    Audit, CacheMode, CacheRoute, Criticality, Idempotency, KeyRule, OperationRoute, RetryRule,
+    Security, UnknownOutcome,
 };
 
 use crate::check::shown;
@@ -193,6 +193,8 @@ fn add(
             retries: None,
             hedge: false,
             breaker: None,
+            admission: None,
+            criticality: Criticality::default(),
             fallback_file: None,
             fallback_operation: None,
             audit: None,
@@ -262,6 +264,7 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
     if policy.breaker.is_some() {
         route.breaker = policy.breaker;
     }
+    change_admission(policy, route);
     if policy.fallback_file.is_some() {
         route.fallback_file.clone_from(&policy.fallback_file);
     }
@@ -296,6 +299,20 @@ fn change(policy: &OperationPolicy, route: &mut OperationRoute) {
                 Security::Public | Security::PassThrough => Security::any_token(),
             };
         }
+    }
+}
+
+fn change_admission(policy: &OperationPolicy, route: &mut OperationRoute) {
+    if policy.admission.is_some() {
+        route.admission = policy.admission;
+    }
+    if let Some(criticality) = policy.criticality {
+        route.criticality = match criticality {
+            plimsoll_manifest::Criticality::Critical => Criticality::Critical,
+            plimsoll_manifest::Criticality::Default => Criticality::Default,
+            plimsoll_manifest::Criticality::Sheddable => Criticality::Sheddable,
+            plimsoll_manifest::Criticality::Background => Criticality::Background,
+        };
     }
 }
 

@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_http_kit::hygiene::strip_trailers;
 
+use crate::admission::Slot;
 use crate::compress::Compressed;
 use crate::lazy_timer::LazyTimer;
 use crate::record::Finish;
@@ -294,6 +295,8 @@ pub(crate) struct UpstreamBody {
     ended: bool,
     connection: Option<Pooled>,
     watch: Option<Box<Watch>>,
+    /// Given back when the service has said all.
+    slot: Option<Slot>,
     /// Keeps what passes, for the cache.
     tee: Option<Box<Tee>>,
     finish: Box<Finish>,
@@ -325,12 +328,13 @@ impl UpstreamBody {
     pub(crate) fn new(
         incoming: Incoming,
         begun: Bytes,
-        (connection, watch): (Option<Pooled>, Option<Box<Watch>>),
+        (connection, watch, slot): (Option<Pooled>, Option<Box<Watch>>, Option<Slot>),
         finish: Box<Finish>,
         limits: AnswerLimits,
         tee: Option<Box<Tee>>,
     ) -> Self {
         let phase = || finish.exchange.context.core.phase.clone();
+        let slot = slot.filter(|_| !incoming.is_end_stream());
         Self {
             incoming,
             stop: Stop::new(limits.at_stop, phase),
@@ -342,6 +346,7 @@ impl UpstreamBody {
             ended: false,
             connection,
             watch,
+            slot,
             tee,
             finish,
             left: limits.left,
@@ -379,6 +384,9 @@ impl UpstreamBody {
             let now = self.finish.exchange.context.core.clock.now();
             *left = left.saturating_sub(now.since(since));
         }
+        if self.slot.is_some() && self.incoming.is_end_stream() {
+            self.slot = None;
+        }
         Poll::Ready(match polled {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
@@ -398,7 +406,7 @@ impl UpstreamBody {
                 Some(Err(io::Error::other(error)))
             }
             None => {
-                self.ended = true;
+                (self.ended, self.slot) = (true, None);
                 if let Some(mut tee) = self.tee.take() {
                     tee.finish();
                 }

@@ -18,9 +18,10 @@ use plimsoll_http_kit::client::ClientRules;
 use plimsoll_http_kit::forwarded::TrustedProxies;
 use plimsoll_http_kit::hygiene;
 use plimsoll_manifest::{EdgeSection, ForwardPrincipal, Manifest, Rate};
-use plimsoll_snapshot::{Routes, Security};
+use plimsoll_snapshot::{Criticality, Routes, Security};
 use rustls::ServerConfig;
 
+use crate::admission::AdmissionFigures;
 use crate::auth::{AuthOptions, AuthParts, AuthSetupError, Authenticator};
 use crate::cache::Cache;
 use crate::compress::Compression;
@@ -30,6 +31,7 @@ use crate::installation::Installations;
 use crate::limit::{LimitFault, LimitOptions, Limits, LimitsOptions, Per, Units};
 use crate::own::{Own, Shadowed, shadowed_in};
 use crate::router::{Operation, Router, RouterFault, RouterOptions};
+use crate::steps::admit;
 use crate::steps::route::Route;
 use crate::tls::{self, TlsError};
 use crate::upstream::{BreakerState, BudgetStatus, Endpoint, Pace, TargetError, UpstreamTls};
@@ -167,6 +169,8 @@ pub struct Config {
     pub(crate) services: Vec<Service>,
     /// By operation, the breaker before it.
     pub(crate) guards: Vec<Option<Guard>>,
+    /// By operation, what it counts as when not everybody can be answered.
+    pub(crate) classes: Box<[Criticality]>,
     /// By operation, how fast it is answered, where that is asked for.
     pub(crate) paces: Vec<Option<Arc<Pace>>>,
     /// The built-in services, where one is on.
@@ -214,6 +218,9 @@ impl Config {
         let services = services(input, environment, before, &upstream_tls)?;
         let guards = guards::guards(input, &router, environment.cores, before)?;
         let paces = guards::paces(&router, before);
+        let named = router.operations().iter().map(|o| (&*o.id, o.criticality));
+        // The operations of must-not-fail journeys come here.
+        let classes = admit::classes(named, &[]);
         let own_before = before.and_then(|b| b.own.as_ref());
         let own = Own::build(manifest, &input.data_dir, environment.cores, own_before);
         let ids = router.operations().iter().map(|operation| &*operation.id);
@@ -254,6 +261,7 @@ impl Config {
             router,
             services,
             guards,
+            classes,
             paces,
             own,
             limits,
@@ -286,6 +294,24 @@ impl Config {
         for guard in self.guards.iter().flatten() {
             guard.circuit.reconfigure(guard.trip);
         }
+        for (gate, rules) in self.services.iter().filter_map(|s| s.admission.as_ref()) {
+            gate.reconfigure(*rules);
+        }
+    }
+
+    /// What a request to there counts as, before its client has a word.
+    pub(crate) fn class(&self, route: Route<'_>) -> Criticality {
+        let Route::Operation(operation) = route else { return Criticality::default() };
+        let index = usize::try_from(operation.index).unwrap_or(usize::MAX);
+        self.classes.get(index).copied().unwrap_or_default()
+    }
+
+    /// How each service that has an admission is loaded.
+    pub fn admissions(&self, now: Nanos) -> impl Iterator<Item = (&str, AdmissionFigures)> {
+        self.services.iter().filter_map(move |service| {
+            let (gate, _) = service.admission.as_ref()?;
+            Some((&*service.name, gate.figures(now)))
+        })
     }
 
     /// How fast the operation is answered, where a slow read is asked for a second time.

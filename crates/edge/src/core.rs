@@ -312,6 +312,7 @@ async fn housekeeping(core: Arc<Core>) {
         flush_access_log(&core);
         if core.index == 0 {
             upstream::look(&core);
+            look_at_queues(&core);
         }
         rounds = rounds.wrapping_add(1);
         if rounds.is_multiple_of(SWEEP_ROUNDS) {
@@ -327,6 +328,15 @@ async fn housekeeping(core: Arc<Core>) {
                     installations.sweep(now);
                 }
             }
+        }
+    }
+}
+
+/// Whoever may not wait any longer is told, also where no answer ends.
+fn look_at_queues(core: &Core) {
+    for service in &core.config().services {
+        if let Some((gate, _)) = &service.admission {
+            gate.look();
         }
     }
 }

@@ -58,6 +58,8 @@ pub(crate) struct Exchange {
     /// What the client said of compressed answers.
     pub(crate) compression: compress::Asked,
     pub(crate) deadline: Option<Deadline>,
+    /// Its client sent it before.
+    pub(crate) again: bool,
     pub(crate) standings: Standings,
     pub(crate) body: Option<Arc<InboundState>>,
     /// The request's body was not read, so that no request can follow it on its connection.
@@ -102,6 +104,7 @@ impl Exchange {
             audit: None,
             compression: compress::Asked::default(),
             deadline: None,
+            again: false,
             standings: Standings::default(),
             body: None,
             body_in_the_way: false,

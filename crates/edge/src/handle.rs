@@ -17,6 +17,7 @@ use plimsoll_writes::{Resent, ResentSeen, Writes};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use crate::admission::AdmissionTried;
 use crate::auth::{AuthParts, CallerKey};
 use crate::body::Place;
 use crate::compress::CompressionTried;
@@ -352,6 +353,13 @@ impl Edge {
         self.shared.resent.seen(now)
     }
 
+    /// Offers each service's admission of `config`, made anew, more than it can take of its own
+    /// operations, on a clock of the trial's own. No request and no real queue notices.
+    #[must_use]
+    pub fn try_admission(&self, config: &Config) -> AdmissionTried {
+        AdmissionTried::of(config)
+    }
+
     /// What answers say of the node from now on, where `[status] header` is on: whether something
     /// is degraded, and the epoch that changes with it.
     pub fn say_status(&self, degraded: bool, epoch: u64) {
@@ -394,7 +402,14 @@ impl Edge {
         set(Gauge::TokenCacheEntries, config.auth.as_ref().map_or(0, |a| a.cached_tokens()) as u64);
         set(Gauge::CacheBytes, self.cached_bytes().unwrap_or_default());
         set(Gauge::Ready, u64::from(self.is_serving()));
-        set(Gauge::BreakersOpen, config.breakers(self.clock.now()).count() as u64);
+        let now = self.clock.now();
+        set(Gauge::BreakersOpen, config.breakers(now).count() as u64);
+        let of = || config.admissions(now).map(|(_, figures)| figures);
+        set(Gauge::AdmissionLimit, of().map(|f| u64::from(f.limit)).sum());
+        set(Gauge::AdmissionInFlight, of().map(|f| u64::from(f.in_flight)).sum());
+        set(Gauge::AdmissionQueued, of().flat_map(|f| f.queued).map(u64::from).sum());
+        let delay = of().map(|f| f.queue_delay).max().unwrap_or_default();
+        set(Gauge::AdmissionQueueDelay, u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
     }
 
     /// Every URL of every service.

@@ -8,6 +8,7 @@
 //! core that accepted it, and never answers with anything but a service's answer or a problem
 //! document.
 
+mod admission;
 pub mod auth;
 mod body;
 mod cache;
@@ -42,6 +43,7 @@ mod tasks;
 mod tls;
 mod upstream;
 
+pub use admission::{AdmissionFigures, AdmissionTried, Reason as ShedReason};
 pub use cache::{CacheFigures, CacheTried};
 pub use compress::CompressionTried;
 pub use config::{Config, ConfigError, ConfigInput, TooManyApiKeyFields, check_api_keys};

@@ -74,6 +74,7 @@ impl Own {
                 pool: limits,
                 trip,
                 health: None,
+                admission: None,
                 retries: RetryPolicy::none(),
                 budget: Arc::new(Budget::new(cores)),
                 private_ca: None,

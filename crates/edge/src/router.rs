@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method};
 use plimsoll_snapshot::{
-    Audit, CacheRoute, Idempotency, NamelessNames, OperationName, RetryRule, Security,
+    Audit, CacheRoute, Criticality, Idempotency, NamelessNames, OperationName, RetryRule, Security,
 };
 
 pub use methods::Methods;
@@ -83,6 +83,10 @@ pub struct Operation {
     pub hedge: bool,
     /// Whether a breaker stands before it, if not where its service has one.
     pub breaker: Option<bool>,
+    /// Whether it takes a slot of its service's admission, if not where its service has one.
+    pub admission: Option<bool>,
+    /// What it counts as when not everybody can be answered.
+    pub criticality: Criticality,
     /// The document that stands in for an answer while it is open.
     pub fallback_file: Option<PathBuf>,
     /// The operation that stands in for it before that.

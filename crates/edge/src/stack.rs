@@ -86,7 +86,6 @@ async fn run(
     };
     audit::check(context, exchange)?;
     limit::by_caller(config, exchange, route, head)?;
-    // admit: class, fairness and a place in the queue for the upstream
     // kill switches: a flag that is off answers here
     accept::check_size(config, route, &facts)?;
     // validate: the request against its contract
@@ -122,6 +121,7 @@ pub(crate) async fn send_on(
         return Ok(passed);
     }
     // release: stable or canary, by signed installation
+    // A slot of the service is taken, or waited for, in `forward` just before it sends.
     if let Err(open) = breaker::check(context, config, route) {
         // What the service answered before says more than what stands in at such a time.
         return match turn.answered(context, Err(open), exchange.upstream_reached) {

@@ -1,6 +1,7 @@
 //! The steps of the [stack](crate::stack), one file each.
 
 pub(crate) mod accept;
+pub(crate) mod admit;
 pub(crate) mod answer;
 pub(crate) mod audit;
 pub(crate) mod authenticate;

@@ -61,6 +61,7 @@ pub use retries::BudgetStatus;
 pub(crate) use retries::{Budget, RetryPolicy, covers};
 pub(crate) use tunnel::{Upgrading, tunnel};
 
+use crate::admission::Slot;
 use crate::body::{InboundOutcome, InboundState};
 use crate::core::Core;
 use crate::lazy_timer::LazyTimer;
@@ -151,12 +152,17 @@ pub(crate) struct Answer {
     pub(crate) watch: Option<Box<Watch>>,
     /// Another URL gave it than the one that was asked first, and that is told already.
     hedged: bool,
+    /// It was sent more than once.
+    pub(crate) repeated: bool,
+    /// Its place among what the service has at once, until its body has ended.
+    pub(crate) slot: Option<Slot>,
 }
 
 impl Answer {
     pub(crate) fn new(response: Response<Incoming>, connection: Option<Pooled>) -> Self {
         let facts = ResponseFacts::of(response.headers());
-        Self { response, facts, connection, watch: None, hedged: false }
+        let (watch, hedged, repeated, slot) = (None, false, false, None);
+        Self { response, facts, connection, watch, hedged, repeated, slot }
     }
 }
 
@@ -222,6 +228,7 @@ pub(crate) async fn send(
                 {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
+                answer.repeated = tries > 1;
                 if !sending.retries.policy.is_failure(status) {
                     return Ok(answer);
                 }

@@ -215,6 +215,9 @@ codes! {
     /// The operation failed again and again, and is not sent on for a while.
     BreakerOpen = "0409", SERVICE_UNAVAILABLE, "Operation set aside",
         "This operation failed too often of late; it is tried again after Retry-After.";
+    /// The service has all that it can take, and no place to wait was left.
+    Shed = "0410", SERVICE_UNAVAILABLE, "Service at its limit",
+        "The service has as much to do as it can take; ask again after Retry-After.";
 
     // 05xx: the edge itself.
 

@@ -14,6 +14,7 @@ pub mod forwarded;
 pub mod hygiene;
 pub mod idempotency_key;
 pub mod installation;
+pub mod priority;
 pub mod problem;
 pub mod ratelimit_fields;
 pub mod request_id;

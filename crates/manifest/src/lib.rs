@@ -8,6 +8,7 @@
 //! It never opens a connection, never reads the clock, never logs, and holds no secret: a secret
 //! stands in the environment, and the manifest at most names it.
 
+mod admission;
 mod auth;
 mod breaker;
 mod cache;
@@ -42,6 +43,7 @@ mod telemetry;
 mod tree;
 mod values;
 
+pub use admission::{Admission, Criticality};
 pub use auth::{Algorithm, AuthSection, ForwardPrincipal, Issuer, Rate};
 pub use breaker::Breaker;
 pub use cache::{CacheSection, OperationCache};

@@ -7,7 +7,7 @@ use plimsoll_base::{ByteSize, HumanDuration, Name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CompressionRule, OperationCache, PathTemplate, RetryRule};
+use crate::{CompressionRule, Criticality, OperationCache, PathTemplate, RetryRule};
 
 /// The policy of one operation. It is named by `id` (the contract's `operationId`), or, where no
 /// contract names it, by `method` and `path`; with all three, `id` is what it is called from then
@@ -57,6 +57,14 @@ pub struct OperationPolicy {
     /// Whether a breaker stands before it. Default: where the service has `[service.breaker]`.
     /// Since 0.1.
     pub breaker: Option<bool>,
+    /// What it counts as when not everybody can be answered: `critical`, `default`, `sheddable` or
+    /// `background`. What a client says of a request may lower it, never raise it. Default: the
+    /// contract's `x-criticality`, else `default`. Since 0.1.
+    pub criticality: Option<Criticality>,
+    /// Whether it takes one of its service's places. Say false where an answer is kept back on
+    /// purpose, as by long polling. Default: where the service has `[service.admission]`.
+    /// Since 0.1.
+    pub admission: Option<bool>,
     /// The document that a GET is answered with while its breaker is open, relative to the
     /// manifest; its name ends in .json, .xml, .html or .txt. Since 0.1.
     pub fallback_file: Option<PathBuf>,

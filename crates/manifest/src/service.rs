@@ -7,7 +7,7 @@ use plimsoll_base::{HumanDuration, Name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Breaker, HeaderName, Health, OriginUrl, PathPrefix, Retries, UnknownPaths};
+use crate::{Admission, Breaker, HeaderName, Health, OriginUrl, PathPrefix, Retries, UnknownPaths};
 
 /// A domain service behind the edge: the team's own backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +48,9 @@ pub struct Service {
     /// A breaker before each operation and each address. Without this table there is none but
     /// `[service.ejection]`. Since 0.1.
     pub breaker: Option<Breaker>,
+    /// How many requests it gets at once, and who waits. Without this table everybody is sent on, up
+    /// to `[service.pool] connections_max`. Since 0.1.
+    pub admission: Option<Admission>,
     /// Active health checks. Without this table addresses are judged by real requests alone.
     /// Since 0.1.
     pub health: Option<Health>,
@@ -80,6 +83,7 @@ impl Service {
             pool: Pool::default(),
             ejection: Ejection::default(),
             breaker: None,
+            admission: None,
             health: None,
             retries: Retries::default(),
             releases: Vec::new(),

@@ -32,7 +32,7 @@ pub use format::SnapshotError;
 pub use nameless::{NAMELESS_OTHER, NAMES_MAX, NamelessNames, nameless};
 pub use revocations::{REVOCATIONS_ROOM, Revocation, RevocationKey, RevocationKeys, Revocations};
 pub use routes::{
-    ApiVersion, Audit, Cost, Idempotency, KeyRule, OperationName, OperationRoute, ROUTES_FORMAT,
-    RetryRule, Routes, Security, ServiceRoutes, UnknownOutcome,
+    ApiVersion, Audit, Cost, Criticality, Idempotency, KeyRule, OperationName, OperationRoute,
+    ROUTES_FORMAT, RetryRule, Routes, Security, ServiceRoutes, UnknownOutcome,
 };
 pub use store::{Change, NodeReport, NodeRow, PublishError, ROOM, held, nodes, publish, sweep};

@@ -99,6 +99,12 @@ pub struct OperationRoute {
     /// Whether a breaker stands before it; `None` = where its service has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker: Option<bool>,
+    /// Whether it takes a slot of its service's admission; `None` = where its service has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<bool>,
+    /// What it counts as when not everybody can be answered.
+    #[serde(default, skip_serializing_if = "Criticality::is_default")]
+    pub criticality: Criticality,
     /// The document that stands in for an answer while the breaker is open, as the manifest names
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,6 +148,50 @@ pub enum RetryRule {
     Safe,
     /// PUT and DELETE too.
     Idempotent,
+}
+
+/// What a request counts as when not everybody can be answered, the highest first: a class that is
+/// less than another goes before it.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Criticality {
+    /// It must not fail: signing in, paying.
+    Critical,
+    /// What a person waits for.
+    #[default]
+    Default,
+    /// What a person would hardly miss.
+    Sheddable,
+    /// What nobody waits for.
+    Background,
+}
+
+impl Criticality {
+    /// Every class, the highest first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::Default, Self::Sheddable, Self::Background];
+
+    /// Its position in [`Self::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The word that contracts, manifests and figures use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Default => "default",
+            Self::Sheddable => "sheddable",
+            Self::Background => "background",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::Default
+    }
 }
 
 /// What happens to a call that must leave an entry in the ledger when the spool takes no more.
@@ -323,6 +373,8 @@ mod tests {
                     retries: None,
                     hedge: false,
                     breaker: None,
+                    admission: None,
+                    criticality: Criticality::default(),
                     fallback_file: None,
                     fallback_operation: None,
                     audit: None,

@@ -119,6 +119,18 @@ pub enum Counter<'a> {
         /// The service.
         service: &'a str,
     },
+    /// A request waited for a slot of its service, and got one.
+    AdmissionWaited {
+        /// The service.
+        service: &'a str,
+    },
+    /// A request was refused because its service had all it can take.
+    AdmissionShed {
+        /// Its class.
+        class: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// A request to an upstream failed.
     UpstreamError {
         /// The service.
@@ -273,6 +285,12 @@ impl<'a> Counter<'a> {
             Counter::BreakerRefused { service } => {
                 return Place::Labelled(&names::BREAKER_REFUSED, service, "");
             }
+            Counter::AdmissionWaited { service } => {
+                return Place::Labelled(&names::ADMISSION_WAITED, service, "");
+            }
+            Counter::AdmissionShed { class, reason } => {
+                return Place::Labelled(&names::ADMISSION_SHED, class, reason);
+            }
             Counter::UpstreamError { service, kind } => {
                 return Place::Labelled(&names::UPSTREAM_ERRORS, service, kind.label());
             }
@@ -323,6 +341,14 @@ pub enum Gauge {
     AuditLost,
     /// Operations whose breaker is not closed.
     BreakersOpen,
+    /// Requests that services may have at once, by their admission.
+    AdmissionLimit,
+    /// Requests that they have.
+    AdmissionInFlight,
+    /// Requests that wait for one.
+    AdmissionQueued,
+    /// How long the one that waits longest has waited, milliseconds.
+    AdmissionQueueDelay,
     /// Keyed writes that are executed now.
     KeyedWritesExecuting,
     /// Keyed writes whose outcome is unknown.
@@ -354,6 +380,10 @@ impl Gauge {
         (Gauge::AuditSpooled, &names::AUDIT_SPOOLED),
         (Gauge::AuditLost, &names::AUDIT_LOST),
         (Gauge::BreakersOpen, &names::BREAKERS_OPEN),
+        (Gauge::AdmissionLimit, &names::ADMISSION_LIMIT),
+        (Gauge::AdmissionInFlight, &names::ADMISSION_IN_FLIGHT),
+        (Gauge::AdmissionQueued, &names::ADMISSION_QUEUED),
+        (Gauge::AdmissionQueueDelay, &names::ADMISSION_QUEUE_DELAY),
         (Gauge::KeyedWritesExecuting, &names::KEYED_WRITES_EXECUTING),
         (Gauge::KeyedWritesUnknown, &names::KEYED_WRITES_UNKNOWN),
         (Gauge::KeyedWritesKept, &names::KEYED_WRITES_KEPT),

@@ -59,7 +59,7 @@ pub fn metrics_page() -> String {
             .any(|part| own(name).starts_with(part))
     });
     section(&mut page, "Upstreams", |name| {
-        ["upstream_", "retry_", "health_checks", "breaker"]
+        ["upstream_", "retry_", "health_checks", "breaker", "admission_"]
             .iter()
             .any(|part| own(name).starts_with(part))
     });

@@ -256,7 +256,7 @@ fn cold_starts(page: &mut Page, metrics: &Metrics) {
 }
 
 /// Counters whose label values only configuration knows, in the order they are written.
-pub(crate) static LABELLED: [&Name; 12] = [
+pub(crate) static LABELLED: [&Name; 14] = [
     &names::PROBLEMS,
     &names::LIMIT_REFUSED,
     &names::LIMIT_KEYS_FOLDED,
@@ -269,6 +269,8 @@ pub(crate) static LABELLED: [&Name; 12] = [
     &names::HEALTH_CHECKS,
     &names::BREAKERS_OPENED,
     &names::BREAKER_REFUSED,
+    &names::ADMISSION_WAITED,
+    &names::ADMISSION_SHED,
 ];
 
 /// Seconds, shortest form. Division last, so that 300,000,000 ns is exactly `0.3`.

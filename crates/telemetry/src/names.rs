@@ -144,6 +144,18 @@ names! {
         "Requests not sent on because a breaker was open: answered 503 or by a fallback.";
     BREAKERS_OPEN = "plimsoll_breakers_open" Gauge "breakers" [],
         "Operations whose breaker is not closed: open, trying, or letting a growing share through.";
+    ADMISSION_LIMIT = "plimsoll_admission_limit_requests" Gauge "requests" [],
+        "Requests that services may have at once, all services with [service.admission] together.";
+    ADMISSION_IN_FLIGHT = "plimsoll_admission_in_flight_requests" Gauge "requests" [],
+        "Requests that these services have now; at the limit others wait.";
+    ADMISSION_QUEUED = "plimsoll_admission_queued_requests" Gauge "requests" [],
+        "Requests that wait for a place among them.";
+    ADMISSION_QUEUE_DELAY = "plimsoll_admission_queue_delay_milliseconds" Gauge "milliseconds" [],
+        "How long the request that waits longest has waited; 0 where none does.";
+    ADMISSION_WAITED = "plimsoll_admission_waited_total" Counter "requests" ["service"],
+        "Requests that waited for a place and got one.";
+    ADMISSION_SHED = "plimsoll_admission_shed_total" Counter "requests" ["class", "reason"],
+        "Requests refused with 503 because their service had all it can take, by class and reason.";
     RELOADS = "plimsoll_reloads_total" Counter "reloads" ["outcome"],
         "Manifests that changed: put to use, or refused.";
     DRAIN_CUT = "plimsoll_drain_cut_requests_total" Counter "requests" [],

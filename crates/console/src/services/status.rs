@@ -89,6 +89,7 @@ fn words<'a>(ejected: bool, codes: impl Iterator<Item = &'a str>) -> Vec<&'stati
     for code in codes {
         let word = match code {
             "draining" => "This node is being replaced; others take over.",
+            "load_shed" => "There is more to do than can be done; some requests have to wait.",
             "issuer_keys_missing" => "Signing in may fail.",
             "database_down" => "Changes made by the operators may take longer to take effect.",
             "ledger_not_sealed" | "ledger_not_signed" | "ledger_lags" => {

@@ -106,7 +106,7 @@ pub(super) fn name(title: &str) -> String {
 #[cfg(test)]
 mod tests {
 
-    use plimsoll_snapshot::{CacheRoute, Idempotency, Security};
+    use plimsoll_snapshot::{CacheRoute, Criticality, Idempotency, Security};
 
     use super::*;
 
@@ -123,6 +123,8 @@ mod tests {
             retries: None,
             hedge: false,
             breaker: None,
+            admission: None,
+            criticality: Criticality::default(),
             fallback_file: None,
             fallback_operation: None,
             audit: None,

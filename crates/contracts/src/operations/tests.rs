@@ -113,7 +113,7 @@ fn a_path_item_may_stand_elsewhere() {
 
 #[test]
 fn vendor_keys_are_read_and_wrong_ones_named() {
-    let with = |key: &str, value: Value| json!({ "paths": { "/a": { "get": { (key): value, "x-criticality": "high" } } } });
+    let with = |key: &str, value: Value| json!({ "paths": { "/a": { "get": { (key): value, "x-mood": "high" } } } });
     let route = |document: &Value| collected(document).swap_remove(0).route;
     assert_eq!(route(&with("x-cost", json!(5))).cost, 5);
     assert_eq!(route(&with("x-body-bytes-max", json!("1MiB"))).body_bytes_max, Some(1 << 20));
@@ -121,7 +121,11 @@ fn vendor_keys_are_read_and_wrong_ones_named() {
     assert_eq!(route(&with("x-total-timeout", json!("5s"))).total_timeout_ms, Some(5_000));
     let keyed = route(&with("x-idempotency", json!("required"))).idempotency;
     assert_eq!(keyed.rule, KeyRule::Required);
+    let criticality = |word| route(&with("x-criticality", json!(word))).criticality;
+    assert_eq!(criticality("critical"), Criticality::Critical);
+    assert_eq!(criticality("background"), Criticality::Background);
     let plain = route(&with("x-other", json!(0)));
+    assert_eq!(plain.criticality, Criticality::Default);
     assert_eq!(plain.idempotency, Idempotency::default());
     assert_eq!((plain.cost, plain.body_bytes_max, plain.total_timeout_ms), (1, None, None));
     let groups = route(&with("x-cache-groups", json!(["feed", "user 1"]))).cache.groups;
@@ -138,6 +142,7 @@ fn vendor_keys_are_read_and_wrong_ones_named() {
         ("x-total-timeout", json!(5)),
         ("x-total-timeout", json!("0s")),
         ("x-idempotency", json!(true)),
+        ("x-criticality", json!("high")),
     ] {
         let said = said(&with(key, value));
         assert!(said[0].contains(&format!("#/paths/~1a/get/{key}: ")), "{said:?}");

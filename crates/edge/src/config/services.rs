@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
+use plimsoll_manifest::Admission;
 
 use super::guards::url_trip;
 use super::{Config, ConfigError, ConfigInput, Environment};
+use crate::admission::{Bounds, Gate, Patience, Rules};
 use crate::upstream::{
     Budget, Endpoint, HealthRule, PoolLimits, Release, RetryPolicy, TargetError, Timeouts, Trip,
     UpstreamTls,
@@ -24,6 +26,9 @@ pub(crate) struct Service {
     /// When one of its URLs is passed over.
     pub(crate) trip: Trip,
     pub(crate) health: Option<Arc<HealthRule>>,
+    /// Who gets in, and what it is told once this configuration is in force. Kept over reloads:
+    /// what was learned holds, and who waits goes on waiting.
+    pub(crate) admission: Option<(Arc<Gate>, Rules)>,
     pub(crate) retries: RetryPolicy,
     /// Kept over reloads: what was sent of late was sent.
     pub(crate) budget: Arc<Budget>,
@@ -94,6 +99,7 @@ pub(super) fn services(
                 pool: limits,
                 trip,
                 health: health(service),
+                admission: admission(service, environment, before),
                 retries: RetryPolicy::new(&service.retries),
                 budget: before
                     .and_then(|b| b.services.iter().find(|s| *s.name == *name))
@@ -113,6 +119,36 @@ pub(super) fn services(
             })
         })
         .collect()
+}
+
+fn admission(
+    service: &plimsoll_manifest::Service,
+    environment: &Environment,
+    before: Option<&Config>,
+) -> Option<(Arc<Gate>, Rules)> {
+    let section = service.admission.as_ref()?;
+    let rules = rules(section);
+    let known = before
+        .and_then(|b| b.services.iter().find(|s| *s.name == *service.name.as_str()))
+        .and_then(|s| s.admission.as_ref());
+    let gate = match known {
+        Some((gate, _)) => Arc::clone(gate),
+        None => Gate::new(rules, &environment.auth.clock),
+    };
+    Some((gate, rules))
+}
+
+fn rules(section: &Admission) -> Rules {
+    let bounds = match section.concurrency {
+        Some(fixed) => Bounds { min: fixed, max: fixed },
+        None => Bounds { min: section.concurrency_min, max: section.concurrency_max },
+    };
+    Rules {
+        bounds,
+        queue_depth_max: section.queue_depth_max,
+        patience: Patience { target: section.queue_target.0, interval: section.queue_interval.0 },
+        retry_after_max: section.retry_after_max.0,
+    }
 }
 
 /// How the service's URLs are checked.

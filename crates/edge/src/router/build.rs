@@ -108,6 +108,8 @@ impl Router {
             retries: route.retries,
             hedge: route.hedge,
             breaker: route.breaker,
+            admission: route.admission,
+            criticality: route.criticality,
             fallback_file: route.fallback_file.clone(),
             fallback_operation: route.fallback_operation.clone(),
             audit: route.audit,

@@ -4,7 +4,9 @@
 use std::cmp::Reverse;
 
 use http::{HeaderMap, Method};
-use plimsoll_snapshot::{CacheRoute, Idempotency, OperationRoute, Routes, Security, ServiceRoutes};
+use plimsoll_snapshot::{
+    CacheRoute, Criticality, Idempotency, OperationRoute, Routes, Security, ServiceRoutes,
+};
 use proptest::prelude::*;
 
 use super::{Match, Router, RouterFault, RouterOptions};
@@ -154,6 +156,8 @@ fn build(table: &[(Method, String)]) -> Result<Router, RouterFault> {
             retries: None,
             hedge: false,
             breaker: None,
+            admission: None,
+            criticality: Criticality::default(),
             fallback_file: None,
             fallback_operation: None,
             audit: None,

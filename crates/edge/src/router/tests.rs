@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, Method};
 use plimsoll_snapshot::{
-    ApiVersion, CacheRoute, Idempotency, OperationRoute, Routes, Security, ServiceRoutes,
+    ApiVersion, CacheRoute, Criticality, Idempotency, OperationRoute, Routes, Security,
+    ServiceRoutes,
 };
 
 use super::{Kinds, Match, PassthroughOptions, Router, RouterFault, RouterOptions};
@@ -25,6 +26,8 @@ fn service(name: &str, version: Option<ApiVersion>, operations: &[&str]) -> Serv
                 retries: None,
                 hedge: false,
                 breaker: None,
+                admission: None,
+                criticality: Criticality::default(),
                 fallback_file: None,
                 fallback_operation: None,
                 audit: None,

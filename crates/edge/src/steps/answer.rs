@@ -86,7 +86,7 @@ pub(crate) fn passed_on(
             installation::offer(config, exchange, &mut head.headers);
             let plan = compress::decide(config, exchange, head.status, &mut head.headers, None);
             let version = exchange.version;
-            let back = (answer.connection, answer.watch);
+            let back = (answer.connection, answer.watch, answer.slot);
             let body = UpstreamBody::new(incoming, begun, back, finish, limits, tee);
             let body = AnswerBody::Upstream(Box::new(body));
             Response::from_parts(head, Plan::carry_out(plan, version, body))

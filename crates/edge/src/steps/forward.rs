@@ -22,7 +22,7 @@ use crate::exchange::Exchange;
 use crate::steps::cache::Tee;
 use crate::steps::idempotency::Execution;
 use crate::steps::route::Route;
-use crate::steps::{accept, breaker, idempotency};
+use crate::steps::{accept, admit, breaker, idempotency};
 use crate::upstream::{self, Answer, Message, Pace, Retries, UpstreamError};
 
 pub(crate) use head::prepare as prepare_head;
@@ -89,11 +89,12 @@ pub(crate) async fn forward(
     };
     let grpc = matches!(route, Route::Passthrough(p) if p.kinds.grpc) && is_grpc(&head.headers);
     prepare_head(config, exchange, service, facts, head)?;
-    let now = context.core.clock.now();
     let total = total_timeout(route, service);
     // A keyed write has its deadline already: reading its body took no time of it.
     let deadline = exchange.deadline.unwrap_or_else(|| Deadline::after(exchange.started, total));
     exchange.deadline = (!streams).then_some(deadline);
+    let mut slot = admit::admit(context, config, exchange, route, service, &head.headers).await?;
+    let now = context.core.clock.now();
     exchange.upstream_sent = Some(now);
     if let Some(client) = client_upgrade {
         // A box, because this is rare and large.
@@ -147,6 +148,9 @@ pub(crate) async fn forward(
     let reached = message.is_reached();
     exchange.upstream_tries = message.tries();
     breaker::ended(context, config, route, &sending, (&sent, reached));
+    if let Some(slot) = &mut slot {
+        admit::ended(slot, &sending, &sent, context.core.clock.now());
+    }
     match sent {
         Ok(mut answer) => {
             let answered = context.core.clock.now();
@@ -156,6 +160,8 @@ pub(crate) async fn forward(
             }
             check_answer(context, service, &mut answer)?;
             let endless = streams || answer.facts.is_event_stream;
+            // What has no end of its own would hold it for ever.
+            answer.slot = slot.filter(|_| !endless);
             let limits = AnswerLimits {
                 left: (!endless).then(|| sending.left(answered).unwrap_or(total)),
                 idle: if endless { STREAM_IDLE_MAX } else { total },

@@ -198,6 +198,13 @@ impl Breaker {
         }
     }
 
+    /// Who was let through to try was not sent after all: the next one may.
+    pub(crate) fn not_tried(&mut self, now: Nanos) {
+        if let State::Probing { since, times, .. } = self.state {
+            self.state = State::Open { since, until: now, times };
+        }
+    }
+
     /// It works again: what began before says nothing any more.
     pub(crate) fn came_back(&mut self, trip: &Trip, now: Nanos) {
         self.state = closed(now, (!trip.slow_start.is_zero()).then_some(now));

@@ -102,6 +102,13 @@ impl Circuit {
         }
     }
 
+    /// A request that was let through was not sent after all.
+    pub(crate) fn not_tried(&self, now: Nanos) {
+        if !self.calm.load(Ordering::Relaxed) {
+            self.held().breaker.not_tried(now);
+        }
+    }
+
     /// Something else found that it works again.
     pub(crate) fn came_back(&self, now: Nanos) {
         let held = &mut *self.held();

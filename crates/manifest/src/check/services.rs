@@ -149,6 +149,7 @@ fn timeouts(cx: &mut Context<'_>, key: &str, service: &Service) {
         );
         cx.refuse(&format!("{key}.breaker.open_max"), message, "at least `open`");
     }
+    admission(cx, key, service);
     if let Some(health) = &service.health {
         let at = format!("{key}.health");
         let is_path = health.path.starts_with('/')
@@ -173,6 +174,31 @@ fn timeouts(cx: &mut Context<'_>, key: &str, service: &Service) {
             retries.backoff_max, retries.backoff
         );
         cx.refuse(&at, message, "at least `backoff`");
+    }
+}
+
+fn admission(cx: &mut Context<'_>, key: &str, service: &Service) {
+    let Some(admission) = &service.admission else { return };
+    let at = |name: &str| format!("{key}.admission.{name}");
+    let (min, max) = (admission.concurrency_min, admission.concurrency_max);
+    if min > max {
+        let name =
+            if cx.written(&at("concurrency_max")) { "concurrency_max" } else { "concurrency_min" };
+        let message = format!("at most {max} at once is less than the least, {min}");
+        cx.refuse(&at(name), message, "`concurrency_max` of at least `concurrency_min`");
+    }
+    for name in ["concurrency_min", "concurrency_max"] {
+        if admission.concurrency.is_some() && cx.written(&at(name)) {
+            let message = "how many at once is fixed, so nothing is found out";
+            cx.refuse(&at(name), message, "`concurrency`, or bounds for what is found out");
+        }
+    }
+    if admission.queue_target > admission.queue_interval {
+        let message = format!(
+            "the wait in a standing queue, {}, is longer than the {} before it stands",
+            admission.queue_target, admission.queue_interval
+        );
+        cx.refuse(&at("queue_target"), message, "at most `queue_interval`");
     }
 }
 

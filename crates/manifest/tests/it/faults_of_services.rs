@@ -43,6 +43,12 @@ fn bounds_that_contradict_each_other_are_refused_only_when_both_are_meant() {
     expect(&text, &[(5, "service[0].ejection.duration_max", "shorter than the first of 10m")]);
     let text = format!("{SHOP}[service.breaker]\nopen = \"2m\"");
     expect(&text, &[(5, "service[0].breaker.open_max", "shorter than the first of 2m")]);
+    let text = format!("{SHOP}[service.admission]\nconcurrency_max = 4");
+    expect(&text, &[(6, "service[0].admission.concurrency_max", "less than the least, 8")]);
+    let text = format!("{SHOP}[service.admission]\nconcurrency = 4\nconcurrency_min = 2");
+    expect(&text, &[(7, "service[0].admission.concurrency_min", "how many at once is fixed")]);
+    let text = format!("{SHOP}[service.admission]\nqueue_interval = \"50ms\"");
+    expect(&text, &[(5, "service[0].admission.queue_target", "longer than the 50ms")]);
     let text = format!("{SHOP}[service.health]\npath = \"healthz\"");
     expect(&text, &[(6, "service[0].health.path", "`healthz` is no path")]);
     let text = format!("{SHOP}[service.health]\nevery = \"1s\"");

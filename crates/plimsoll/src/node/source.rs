@@ -10,10 +10,10 @@ use plimsoll_console::{
 };
 use plimsoll_edge::limit::sharing::Sharing;
 use plimsoll_edge::router::Operation;
-use plimsoll_edge::{BreakerState, CacheFigures, Config};
+use plimsoll_edge::{AdmissionFigures, BreakerState, CacheFigures, Config};
 use plimsoll_ledger::SealerState;
 use plimsoll_manifest::{Limit, LimitUnits, Manifest};
-use plimsoll_snapshot::Security;
+use plimsoll_snapshot::{Criticality, Security};
 use plimsoll_telemetry::Metrics;
 use plimsoll_telemetry::ingest::Ingest;
 
@@ -159,6 +159,7 @@ impl Source for Node {
                 });
             }
         }
+        reasons.extend(config.admissions(self.clock.now()).filter_map(|(s, f)| shedding(s, &f)));
         reasons.extend(self.memory_reasons());
         reasons.extend(sharing_reason(&self.edge.sharing()));
         Readiness { ready: !draining && !keys_missing, draining, reasons }
@@ -256,6 +257,9 @@ impl Source for Node {
                 at_bound: "nothing is sent on: look at the services' logs".to_owned(),
             });
         }
+        for (service, figures) in config.admissions(self.clock.now()) {
+            rows.extend(admission_rows(service, &figures));
+        }
         for (service, budget) in config.retry_budgets(self.clock.now()) {
             rows.push(LoadRow {
                 name: format!("Requests sent again to {service}"),
@@ -310,6 +314,53 @@ fn set_aside(operation: &Operation, state: BreakerState) -> Notice {
         why,
         next: format!("Look at the log of {}.", operation.service_name),
     }
+}
+
+/// Load against the limit, and who waits.
+fn admission_rows(service: &str, figures: &AdmissionFigures) -> [LoadRow; 2] {
+    let by_class = |numbers: &[u64]| {
+        let classes = Criticality::ALL.iter().zip(numbers).filter(|(_, number)| **number > 0);
+        let words: Vec<String> =
+            classes.map(|(class, number)| format!("{number} {}", class.as_str())).collect();
+        if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+    };
+    let shed = figures.shed.map(|reasons| reasons.iter().sum::<u64>());
+    let found = if figures.learning { "still being found out" } else { "found out" };
+    [
+        LoadRow {
+            name: format!("Requests {service} has at once"),
+            unit: "requests".to_owned(),
+            value: u64::from(figures.in_flight),
+            max: u64::from(figures.limit),
+            at_bound: format!("the limit ({found}) is reached: others wait in the queue"),
+        },
+        LoadRow {
+            name: format!("Requests that wait for {service}"),
+            unit: "requests".to_owned(),
+            value: figures.queued.iter().copied().map(u64::from).sum(),
+            max: u64::from(figures.queue_depth_max),
+            at_bound: format!(
+                "the longest waits {} ms; waiting: {}; refused since the start: {}",
+                figures.queue_delay.as_millis(),
+                by_class(&figures.queued.map(u64::from)),
+                by_class(&shed)
+            ),
+        },
+    ]
+}
+
+/// A service that has more to do than it can take. The node serves all the same.
+fn shedding(service: &str, figures: &AdmissionFigures) -> Option<Reason> {
+    figures.shedding.then(|| Reason {
+        code: "load_shed".to_owned(),
+        why: format!(
+            "{service} has all it can take, {} requests at once: others are refused.",
+            figures.limit
+        ),
+        next: "Critical operations go first; docs/admission.md, When load is shed, says what to \
+               look at."
+            .to_owned(),
+    })
 }
 
 /// Each node counts for itself where it should not. An edge serves all the same.

@@ -85,6 +85,36 @@ pub(super) fn breakers(observer: &Observer) -> Seen {
         .first("first_unbroken", &tried.unbroken)
 }
 
+/// An admission like that of each service, offered ten times what it can take.
+pub(super) fn admission(observer: &Observer) -> Seen {
+    let edge = &observer.node.edge;
+    let tried = edge.try_admission(&edge.config());
+    let says = match (tried.offered, tried.open.len()) {
+        (0, _) => "no service has an admission".to_owned(),
+        (offered, open) => {
+            let open = match open {
+                0 => String::new(),
+                open => format!("; {} without an admission", many(open, "service")),
+            };
+            format!(
+                "ten times what they can take offered to trial admissions: of {} {} refused; of {} \
+                 critical ones {}{open}",
+                many(usize::try_from(offered).unwrap_or(usize::MAX), "request"),
+                tried.refused,
+                tried.critical,
+                tried.critical_refused,
+            )
+        }
+    };
+    Seen::saying(says)
+        .count("offered", tried.offered)
+        .count("critical", tried.critical)
+        .count("critical_refused", tried.critical_refused)
+        .count("services", tried.services)
+        .count("open", tried.open.len())
+        .first("first_open", &tried.open)
+}
+
 /// Requests over the listener that the edge has to refuse, and whether it says so as RFC 9457 has
 /// it.
 pub(super) async fn problems(observer: &Observer) -> Seen {

@@ -17,6 +17,7 @@ const fn measured(room: &'static str, kind: &'static str) -> EvidenceKind {
 pub(super) const AUTHENTICATION: EvidenceKind = measured("edge", "edge.authentication");
 pub(super) const LIMITS: EvidenceKind = measured("edge", "edge.limits");
 pub(super) const BREAKERS: EvidenceKind = measured("edge", "edge.breakers");
+pub(super) const ADMISSION: EvidenceKind = measured("edge", "edge.admission");
 pub(super) const PROBLEMS: EvidenceKind = measured("edge", "edge.problems");
 pub(super) const DRAIN: EvidenceKind = measured("edge", "edge.drain");
 pub(super) const CACHE: EvidenceKind = measured("edge", "edge.cache");

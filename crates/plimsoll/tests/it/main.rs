@@ -3,6 +3,8 @@
 
 // Under `cfg(test)` the lints know that helpers here are test code.
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod append;

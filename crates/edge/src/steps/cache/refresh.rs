@@ -21,7 +21,7 @@ use crate::exchange::Exchange;
 use crate::lazy_timer::LazyTimer;
 use crate::router::Operation;
 use crate::steps::route::Route;
-use crate::steps::{breaker, forward};
+use crate::steps::{admit, breaker, forward};
 use crate::tasks::Kind;
 use crate::upstream::{self, Message, Retries, Sending};
 
@@ -60,13 +60,17 @@ pub(super) fn begin(
     read.request.remove(header::RANGE);
     read.is_head = false;
     let Some(leads_to) = config.service(service) else { return };
+    // A service that has all it can take is not asked for what nobody waits for.
+    let Ok(slot) = admit::at_leisure(route, leads_to, core.clock.now()) else { return };
     if forward::prepare_head(config, exchange, leads_to, facts, &mut head).is_err() {
         return;
     }
     read.prepare_alone(&mut head);
     let context = Arc::clone(context);
-    let fetching =
-        async move { fetch(&context, &config_now, (service, operation), head, read).await };
+    let fetching = async move {
+        fetch(&context, &config_now, (service, operation), head, read).await;
+        drop(slot);
+    };
     core.tasks.spawn(Kind::Refresh, fetching);
 }
 

@@ -32,6 +32,9 @@ use crate::steps::route::Route;
 use crate::tasks::Kind;
 use crate::upstream;
 
+/// How long the end of a write that was not sent is waited for although its time is up.
+const RELEASE_WAIT_MIN: Duration = Duration::from_millis(100);
+
 /// What the execution came to, with the record of the request that it belongs to.
 type Done = (Box<Finish>, Result<Passed, Problem>);
 
@@ -129,6 +132,7 @@ async fn send(
     let count = |outcome| context.core.shard.count(Counter::KeyedWrite(outcome));
     let received = exchange.body.clone();
     exchange.upstream_reached = false;
+    exchange.again = lease.unknown_for().is_some();
     // Kept for another time only where there may be one.
     let first = is_obeyed_upstream(route).then(|| head.clone());
     loop {
@@ -140,7 +144,7 @@ async fn send(
         let passed = match sent {
             Ok(passed) => passed,
             Err(problem) if !exchange.upstream_reached => {
-                lease.not_sent();
+                release(context, exchange, lease).await;
                 count(KeyedWrite::NotSent);
                 return Err(problem);
             }
@@ -204,6 +208,15 @@ async fn again(
     };
     turn.come(core, &service.name).await;
     lease.lives()
+}
+
+/// Nothing of it was sent: whoever is told so may use the key again at once.
+async fn release(context: &ConnContext, exchange: &Exchange, lease: Lease) {
+    let left = exchange.deadline.map(|deadline| deadline.left(context.core.clock.now()));
+    let within = left.unwrap_or(STORE_WAIT_MAX).clamp(RELEASE_WAIT_MIN, STORE_WAIT_MAX);
+    if let Err(error) = lease.declined(within).await {
+        tracing::debug!(%error, request_id = %exchange.id, "a key is not free again yet");
+    }
 }
 
 /// Notes the answer, and then it may be told.

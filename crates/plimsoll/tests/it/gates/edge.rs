@@ -88,6 +88,30 @@ fn a_breaker_like_each_services_own_is_shown_nothing_but_failures() {
 }
 
 #[test]
+fn an_admission_like_each_services_own_is_offered_too_much() {
+    let place = Place::new();
+    let mut edge = place.start(&place.shop(""));
+    let facts = place.seen("edge.admission", |facts| facts["open"] == 1);
+    assert_eq!((&facts["offered"], &facts["first_open"]), (&0.into(), &"shop".into()));
+    let admission = "contract = \"openapi.json\"\n[service.admission]";
+    edge.write_manifest(&place.open(admission, "")).unwrap();
+    edge.reload().unwrap();
+    let facts = place.seen("edge.admission", |facts| facts["open"] == 0);
+    assert_eq!((&facts["offered"], &facts["critical"]), (&3_200.into(), &0.into()));
+    let critical = "[[operation]]\nid = \"createOrder\"\ncriticality = \"critical\"\n";
+    let whole = place.open(admission, critical);
+    edge.write_manifest(&whole).unwrap();
+    edge.reload().unwrap();
+    let facts = place.seen("edge.admission", |facts| facts["critical"] == 160);
+    assert_eq!(facts["critical_refused"], 0, "{facts}");
+    let shed = edge.metric("plimsoll_admission_shed_total{class=\"default\",reason=\"waited\"}");
+    assert_eq!(shed.unwrap().unwrap_or(0.0), 0.0, "no real request was refused");
+    stop(&mut edge);
+    let _edge = place.broken(&whole, "edge.admission");
+    place.seen("edge.admission", |facts| facts["critical_refused"].as_u64() > Some(0));
+}
+
+#[test]
 fn what_the_edge_refuses_is_looked_at_over_its_listener() {
     let place = Place::new();
     let mut edge = place.start(&place.shop(""));

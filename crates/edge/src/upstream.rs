@@ -228,7 +228,7 @@ pub(crate) async fn send(
                 {
                     core.shard.count(Counter::UpstreamEjected { service: sending.service });
                 }
-                answer.repeated = tries > 1;
+                answer.repeated = message.tries > 1;
                 if !sending.retries.policy.is_failure(status) {
                     return Ok(answer);
                 }

@@ -31,7 +31,7 @@ pub(super) enum Look {
 }
 
 impl Look {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Authentication,
         Self::Limits,
         Self::Breakers,

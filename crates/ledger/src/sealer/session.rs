@@ -7,7 +7,7 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use super::place::{Place, Written};
-use super::{CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, SEAL_BATCH_ENTRIES_MAX, SealerState};
+use super::{CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, LOCK, SEAL_BATCH_ENTRIES_MAX, SealerState};
 use crate::checkpoint::Checkpoint;
 use crate::error::SealerError;
 use crate::model::{CHAIN_START, Hash, link};
@@ -72,7 +72,9 @@ impl<'a> Session<'a> {
         self.diverged.is_some()
     }
 
-    pub(super) async fn close(self) -> Result<(), SealerError> {
+    /// Another sealer may begin once this has returned.
+    pub(super) async fn close(mut self) -> Result<(), SealerError> {
+        seals::unlock(&mut self.conn, LOCK).await?;
         Ok(self.conn.close().await?)
     }
 

@@ -48,6 +48,13 @@ pub(crate) async fn try_lock(conn: &mut PgConnection, key: i64) -> sqlx::Result<
     sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "held!""#, key).fetch_one(conn).await
 }
 
+/// Gives the lock back at once: a session that was closed still holds it until the server has
+/// ended it.
+pub(crate) async fn unlock(conn: &mut PgConnection, key: i64) -> sqlx::Result<bool> {
+    let query = sqlx::query_scalar!(r#"select pg_advisory_unlock($1) as "released!""#, key);
+    query.fetch_one(conn).await
+}
+
 /// A node that vanished without a word must not keep the lock for hours.
 pub(crate) async fn notice_dead_peers(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query_scalar!(

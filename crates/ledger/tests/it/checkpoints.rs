@@ -89,6 +89,18 @@ async fn what_was_signed_while_a_backup_was_taken_is_not_missing_after_its_resto
 }
 
 #[tokio::test]
+async fn whoever_has_sealed_leaves_the_lock_to_others_at_once() {
+    let place = Place::new().await;
+    let held = "select count(*) from pg_locks join pg_database on pg_database.oid = database
+                where locktype = 'advisory' and datname = current_database()";
+    for round in 0..20 {
+        place.seal_now().await;
+        let held: i64 = sqlx::query_scalar(held).fetch_one(&place.db.runtime).await.unwrap();
+        assert_eq!(held, 0, "round {round}");
+    }
+}
+
+#[tokio::test]
 async fn without_checkpoints_everything_lies_after_the_last() {
     let (place, path, _) = with_three().await;
     fs::remove_file(&path).unwrap();

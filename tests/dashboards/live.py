@@ -20,7 +20,8 @@ SCOPES = "profile:write posts:write orders:write orders:read media:write"
 # What does not happen here, so that queries for it find nothing.
 NEVER = ["plimsoll_upstream_retries_total", "plimsoll_retry_budget_exhausted_total",
          "plimsoll_health_checks_total", "plimsoll_upstream_hedged_total", "plimsoll_breakers_opened_total", "plimsoll_breaker_refused_total",
-         "plimsoll_limit_keys_folded_total",
+         "plimsoll_limit_keys_folded_total", "plimsoll_admission_waited_total",
+         "plimsoll_admission_shed_total",
          "plimsoll_connections_refused_total"]
 # Each metric keeps so many of its series in the recording.
 RECORDED_SERIES = 2

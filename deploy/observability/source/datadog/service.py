@@ -117,6 +117,24 @@ def upstreams():
         one("Not sent on", "Requests answered 503 or by a fallback because a breaker was open. "
             "If there are any, the console names the operations.",
             per_second("plimsoll.breaker_refused.count", SERVICE, by), width=4),
+        one("Load against the limit", "Requests that services have at once, by their admission. If it "
+            "stands at the limit, others wait.",
+            gauge("plimsoll.admission_in_flight_requests", NODE, "host"), width=4),
+        one("Limit", "Requests that services may have at once. If it falls, their answers take "
+            "longer: look at what they wait for.",
+            gauge("plimsoll.admission_limit_requests", NODE, "host"), width=4),
+        one("Queue", "Requests that wait for a place. If it does not run empty, there is more to "
+            "do than the services can take.",
+            gauge("plimsoll.admission_queued_requests", NODE, "host"), width=4),
+        one("Queue delay", "How long the longest waits. If it stays over queue_target, load is "
+            "shed.",
+            gauge("plimsoll.admission_queue_delay_milliseconds", NODE, "host", "max"), width=4),
+        one("Waited", "Requests that waited and got a place. If there are many, the service is at "
+            "its limit.",
+            per_second("plimsoll.admission_waited.count", SERVICE, by), width=4),
+        one("Shed", "Requests refused for want of a place. If critical ones are among them, too "
+            "much is critical.",
+            per_second("plimsoll.admission_shed.count", NODE, "class,reason"), width=4),
         one("Pool", "Connections to backends that are open. If it stands at its bound "
             "(service.pool.connections_max), answers are slow or the bound is too small.",
             gauge("plimsoll.upstream_connections_open", NODE, "host"), width=4),

@@ -147,6 +147,28 @@ def upstreams():
                      f"{of} not sent on"),
                query("sum by (service) (increase(plimsoll_breakers_opened_total"
                      f"{{{SERVICE}}}[10m]))", f"{of} opened")], POINTS),
+        lines("Load against the limit",
+              "Requests that services have at once, what they may have, and who waits for a place. "
+              "If the load stands at the limit and the queue does not run empty, there is more to "
+              "do than the services can take.",
+              [query(f"sum by (instance) (plimsoll_admission_in_flight_requests{{{NODE}}})",
+                     "{{instance}} at once"),
+               query(f"sum by (instance) (plimsoll_admission_limit_requests{{{NODE}}})",
+                     "{{instance}} limit"),
+               query(f"sum by (instance) (plimsoll_admission_queued_requests{{{NODE}}})",
+                     "{{instance}} wait")], POINTS),
+        lines("Shed",
+              "Requests a second that found no place, by class and reason, and those that waited "
+              "and got one. If critical ones are among the shed, too much is critical.",
+              [query(rate("plimsoll_admission_shed_total", NODE, "class, reason"),
+                     "{{class}} {{reason}}"),
+               query(rate("plimsoll_admission_waited_total", SERVICE, "service"),
+                     f"{of} waited")], PER_SECOND),
+        lines("Queue delay",
+              "How long the request that waits longest has waited, milliseconds. If it stays over "
+              "queue_target, load is shed.",
+              [query(f"max by (instance) (plimsoll_admission_queue_delay_milliseconds{{{NODE}}})",
+                     "{{instance}}")], "ms"),
         lines("Pool",
               "Connections to backends that are open. If it stands at its bound "
               "(service.pool.connections_max, for each URL and core), answers are slow or the "

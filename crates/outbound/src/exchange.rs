@@ -15,27 +15,36 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::call::Answered;
 use crate::error::{OutboundError, Phase};
 use crate::outbound::{FetchOptions, Fetched, Post, Progress};
 use crate::target::Target;
 
 const ANSWER_HEADERS_MAX: usize = 64;
 const ANSWER_HEAD_BYTES_MAX: usize = 32 * 1024;
-const AGENT: HeaderValue =
+pub(crate) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("plimsoll/", env!("CARGO_PKG_VERSION")));
 
-/// Sends a GET, or a POST where there is one, on `io` and reads the whole answer.
+/// What is done with an answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    /// Largest body taken, bytes.
+    pub(crate) bytes_max: usize,
+    /// Only what was asked for is taken: no redirect, no compressed body.
+    pub(crate) plain: bool,
+}
+
+/// Sends a request on `io` and reads the whole answer.
 pub(crate) async fn ask<Io>(
     io: Io,
     target: &Target,
-    post: Option<&Post>,
-    options: &FetchOptions,
+    request: Request<Full<Bytes>>,
+    rules: Rules,
     progress: &Progress,
-) -> Result<Fetched, OutboundError>
+) -> Result<Answered, OutboundError>
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let request = request(target, post, options)?;
     progress.enter(Phase::Answer);
     let (sender, connection) = Builder::new()
         .max_headers(ANSWER_HEADERS_MAX)
@@ -44,7 +53,7 @@ where
         .await
         .map_err(|source| broken(target, source))?;
     let mut connection = pin!(connection);
-    let mut exchange = pin!(exchange(sender, request, target, options, progress));
+    let mut exchange = pin!(exchange(sender, request, target, rules, progress));
     // The connection is driven here and not in a task of its own: dropping this future ends both.
     // Its own fault also reaches the exchange, which tells it better, so it is not reported twice.
     let mut connection_open = true;
@@ -60,28 +69,35 @@ async fn exchange(
     mut sender: SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
     target: &Target,
-    options: &FetchOptions,
+    rules: Rules,
     progress: &Progress,
-) -> Result<Fetched, OutboundError> {
+) -> Result<Answered, OutboundError> {
     let answer = sender.send_request(request).await.map_err(|source| broken(target, source))?;
     progress.enter(Phase::Body);
-    let status = answer.status();
-    if status.is_redirection() {
+    let (status, version) = (answer.status(), answer.version());
+    if rules.plain && status.is_redirection() {
         return Err(OutboundError::Redirect { host: target.label.clone(), status });
     }
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !answer.headers().get_all(CONTENT_ENCODING).iter().all(plain) {
+    if rules.plain && !answer.headers().get_all(CONTENT_ENCODING).iter().all(plain) {
         return Err(OutboundError::Encoded { host: target.label.clone() });
     }
-    let content_type =
-        answer.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
-    let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.and_then(|s| s.trim().parse().ok()).map(Duration::from_secs);
-    let body = read(answer, target, options.bytes_max).await?;
-    Ok(Fetched { status, content_type, body, retry_after })
+    let headers = answer.headers().clone();
+    let body = read(answer, target, rules.bytes_max).await?;
+    Ok(Answered { version, status, headers, body })
 }
 
-fn request(
+/// What a caller of [`Outbound::fetch`](crate::Outbound::fetch) learns of an answer.
+pub(crate) fn fetched(answer: Answered) -> Fetched {
+    let text = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
+    let content_type = text(CONTENT_TYPE).map(str::to_owned);
+    let retry_after = text(RETRY_AFTER).and_then(|said| said.trim().parse().ok());
+    let retry_after = retry_after.map(Duration::from_secs);
+    Fetched { status: answer.status, content_type, body: answer.body, retry_after }
+}
+
+/// A GET, or a POST where there is one.
+pub(crate) fn request(
     target: &Target,
     post: Option<&Post>,
     options: &FetchOptions,

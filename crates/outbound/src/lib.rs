@@ -1,4 +1,5 @@
-//! Every call we make to an address that config or a person gave: key sets, webhooks, federation.
+//! Every call we make to an address that config or a person gave: key sets, webhooks, federation,
+//! the steps of a journey.
 //!
 //! One call is one connection: the URL is checked, the name is resolved once, every address it
 //! resolved to is judged, and the connection goes to a judged address, so that a name cannot
@@ -11,6 +12,7 @@
 //! secrets.
 
 mod address;
+mod call;
 mod error;
 mod exchange;
 mod outbound;
@@ -18,6 +20,7 @@ mod target;
 mod tls;
 
 pub use address::{AddressClass, classify};
+pub use call::{Answered, Call, CallOptions};
 pub use error::{OutboundError, Phase};
 pub use outbound::{FetchOptions, Fetched, Lookup, Outbound, OutboundOptions, Post, Resolver};
 pub use tls::client_config;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body_util::Full;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -18,7 +19,9 @@ use tokio_rustls::TlsConnector;
 use url::Host;
 
 use crate::address::{AddressClass, classify};
+use crate::call::{Answered, Call, CallOptions};
 use crate::error::{OutboundError, Phase};
+use crate::exchange::Rules;
 use crate::target::Target;
 use crate::{exchange, tls};
 
@@ -124,6 +127,13 @@ struct Shared {
     places: Semaphore,
 }
 
+/// How long a call may take, and where it may go.
+#[derive(Clone, Copy)]
+struct Reach {
+    deadline: Duration,
+    allow_private: bool,
+}
+
 /// How far a call has come, told to whoever has to say where the deadline hit.
 #[derive(Debug)]
 pub(crate) struct Progress(AtomicU8);
@@ -182,6 +192,24 @@ impl Outbound {
         self.ask(url, Some(post), options).await
     }
 
+    /// Sends any request and hands over the answer as it came, redirects and refusals too: for
+    /// whoever wants to see what a client would see.
+    ///
+    /// # Errors
+    /// Whatever stood in the way: see [`OutboundError`]. No status is an error.
+    pub async fn send(
+        &self,
+        url: &str,
+        call: &Call,
+        options: CallOptions,
+    ) -> Result<Answered, OutboundError> {
+        let target = Target::parse(url)?;
+        let request = call.request(&target)?;
+        let rules = Rules { bytes_max: options.bytes_max, plain: false };
+        let reach = Reach { deadline: options.deadline, allow_private: options.allow_private };
+        self.within(target, request, rules, reach).await
+    }
+
     async fn ask(
         &self,
         url: &str,
@@ -189,13 +217,26 @@ impl Outbound {
         options: FetchOptions,
     ) -> Result<Fetched, OutboundError> {
         let target = Target::parse(url)?;
+        let request = exchange::request(&target, post, &options)?;
+        let rules = Rules { bytes_max: options.bytes_max, plain: true };
+        let reach = Reach { deadline: options.deadline, allow_private: options.allow_private };
+        self.within(target, request, rules, reach).await.map(exchange::fetched)
+    }
+
+    async fn within(
+        &self,
+        target: Target,
+        request: Request<Full<Bytes>>,
+        rules: Rules,
+        reach: Reach,
+    ) -> Result<Answered, OutboundError> {
         let progress = Progress(AtomicU8::new(Phase::Queue as u8));
-        let call = Box::pin(self.call(&target, post, &options, &progress));
-        match timeout(options.deadline, call).await {
+        let call = Box::pin(self.call(&target, request, rules, reach, &progress));
+        match timeout(reach.deadline, call).await {
             Ok(result) => result,
             Err(_) => Err(OutboundError::Deadline {
                 host: target.label,
-                deadline: options.deadline,
+                deadline: reach.deadline,
                 phase: progress.phase(),
             }),
         }
@@ -204,19 +245,20 @@ impl Outbound {
     async fn call(
         &self,
         target: &Target,
-        post: Option<&Post>,
-        options: &FetchOptions,
+        request: Request<Full<Bytes>>,
+        rules: Rules,
+        reach: Reach,
         progress: &Progress,
-    ) -> Result<Fetched, OutboundError> {
+    ) -> Result<Answered, OutboundError> {
         // The semaphore is never closed; were it, the call would go on unbounded, not fail.
         let _place = self.shared.places.acquire().await.ok();
         progress.enter(Phase::Resolve);
         let addresses = self.resolve(target).await?;
-        judge(target, &addresses, options.allow_private)?;
+        judge(target, &addresses, reach.allow_private)?;
         progress.enter(Phase::Connect);
-        let tcp = connect(target, &addresses, options.deadline).await?;
+        let tcp = connect(target, &addresses, reach.deadline).await?;
         if !target.tls {
-            return exchange::ask(tcp, target, post, options, progress).await;
+            return exchange::ask(tcp, target, request, rules, progress).await;
         }
         let config = self.shared.tls.as_ref();
         let config = config.ok_or_else(|| OutboundError::NoRoots { host: target.label.clone() })?;
@@ -225,7 +267,7 @@ impl Outbound {
             .connect(target.server_name()?, tcp)
             .await
             .map_err(|source| OutboundError::Tls { host: target.label.clone(), source })?;
-        exchange::ask(io, target, post, options, progress).await
+        exchange::ask(io, target, request, rules, progress).await
     }
 
     async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, OutboundError> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::Method;
 use plimsoll_outbound::{
-    FetchOptions, Fetched, Outbound, OutboundError, OutboundOptions, Phase, Post,
+    Call, CallOptions, FetchOptions, Fetched, Outbound, OutboundError, OutboundOptions, Phase, Post,
 };
 
 use crate::peer::{PATIENT, Peer, Wire, run};
@@ -204,4 +205,51 @@ fn calls_at_once_are_bounded_and_waiting_counts() {
     let queued =
         |e: &&OutboundError| matches!(e, OutboundError::Deadline { phase: Phase::Queue, .. });
     assert_eq!(errors.iter().filter(queued).count(), 6);
+}
+
+#[test]
+fn any_call_is_sent_and_its_answer_handed_over_as_it_came() {
+    let peer = Peer::scripted(|wire| {
+        let mut body = [0; 2];
+        wire.read_exact(&mut body).unwrap();
+        assert_eq!(&body, b"{}");
+        let answer = "HTTP/1.1 303 See Other\r\nLocation: /elsewhere\r\nSet-Cookie: a=1\r\n\
+                      Set-Cookie: b=2\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nxyz";
+        wire.write_all(answer.as_bytes()).unwrap();
+    });
+    let outbound = Outbound::new(OutboundOptions::default()).unwrap();
+    let url = format!("http://{}/orders?a=b", peer.address);
+    let two = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let call = Call {
+        method: Method::PATCH,
+        headers: vec![two("X-One", "1"), two("X-One", "2"), two("Accept", "text/plain")],
+        body: "{}".into(),
+    };
+    let options = CallOptions { deadline: PATIENT.deadline, bytes_max: 3, allow_private: true };
+    let answer = run(outbound.send(&url, &call, options)).unwrap();
+    assert_eq!((answer.status.as_u16(), &answer.body[..]), (303, &b"xyz"[..]));
+    assert_eq!(answer.headers["location"], "/elsewhere");
+    assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 2);
+    let head = peer.requests().remove(0);
+    assert!(head.starts_with("PATCH /orders?a=b HTTP/1.1\r\n"), "{head}");
+    for line in ["x-one: 1\r\n", "x-one: 2\r\n", "accept: text/plain\r\n", "user-agent: plimsoll/"]
+    {
+        assert!(head.contains(line), "{head}");
+    }
+    let small = CallOptions { bytes_max: 2, ..options };
+    let error = run(outbound.send(&url, &call, small)).unwrap_err();
+    assert!(matches!(error, OutboundError::TooLarge { .. }), "{error}");
+    assert!(!format!("{call:?}").contains("text/plain"), "{call:?}");
+}
+
+#[test]
+fn the_framing_of_a_call_is_nobody_elses_word() {
+    let outbound = Outbound::new(OutboundOptions::default()).unwrap();
+    let options = CallOptions { deadline: PATIENT.deadline, bytes_max: 1, allow_private: true };
+    for (name, value) in [("Content-Length", "7"), ("transfer-encoding", "chunked"), ("a b", "c")] {
+        let headers = vec![("x".to_owned(), "y".to_owned()), (name.to_owned(), value.to_owned())];
+        let call = Call { headers, ..Call::default() };
+        let error = run(outbound.send("http://127.0.0.1:9/", &call, options)).unwrap_err();
+        assert!(matches!(error, OutboundError::Header { index: 2 }), "{error}");
+    }
 }

@@ -19,8 +19,8 @@ use crate::faults::{Faults, fault};
 use crate::load::Loading;
 use crate::operations::{Found, generated_id};
 
-/// Applies every `[[operation]]`, and checks the operations that `[[limit]]`s and `[[objective]]`s
-/// name.
+/// Applies every `[[operation]]`, and checks the operations that `[[limit]]`s, `[[objective]]`s and
+/// `[[journey]]`s name.
 pub(crate) fn apply(manifest: &Manifest, services: &mut [Loading], faults: &mut Faults) {
     let mut with_fallback = Vec::new();
     for (index, policy) in manifest.operations.iter().enumerate() {
@@ -399,7 +399,9 @@ fn check_named(manifest: &Manifest, services: &[Loading], faults: &mut Faults) {
     let limits = limits.enumerate().map(|(index, named)| (format!("limit[{index}]"), named));
     let objectives =
         objectives.enumerate().map(|(index, named)| (format!("objective[{index}]"), named));
-    for (table, named) in limits.chain(objectives) {
+    let journeys = manifest.journeys.iter().map(|journey| &journey.operations);
+    let journeys = journeys.enumerate().map(|(index, named)| (format!("journey[{index}]"), named));
+    for (table, named) in limits.chain(objectives).chain(journeys) {
         let unknown = named.iter().enumerate();
         for (at, id) in unknown.filter(|(_, id)| !ids.contains(id.as_str())) {
             let key = format!("{table}.operations[{at}]");

@@ -5,6 +5,7 @@ mod auth;
 mod compression;
 mod cors;
 mod files;
+mod journeys;
 mod limits;
 mod listeners;
 mod objectives;
@@ -39,6 +40,7 @@ pub(crate) fn check(
     compression::check(&mut cx);
     limits::check(&mut cx);
     operations::check(&mut cx);
+    journeys::check(&mut cx);
     objectives::check(&mut cx);
     telemetry::check(&mut cx);
     if let Some(base_dir) = base_dir {

@@ -34,5 +34,10 @@ pub(crate) fn named(manifest: &Manifest) -> impl Iterator<Item = Named<'_>> {
         let path = operation.fallback_file.as_deref()?;
         Some(Named { key: format!("operation[{index}].fallback_file"), path, hashed: true })
     });
-    contracts.chain(key_sets).chain(fallbacks).chain(authorities).chain(tls)
+    // They say which operations come first, where the manifest does not.
+    let journeys = manifest.journeys.iter().enumerate().map(|(index, journey)| {
+        let key = format!("journey[{index}].file");
+        Named { key, path: journey.file.as_path(), hashed: true }
+    });
+    contracts.chain(key_sets).chain(fallbacks).chain(journeys).chain(authorities).chain(tls)
 }

@@ -23,6 +23,7 @@ mod files;
 mod hash;
 mod health;
 mod idempotency;
+mod journey;
 mod ledger;
 mod limit;
 mod load;
@@ -54,9 +55,10 @@ pub use edge::{EdgeSection, TlsSection, UnknownPaths};
 pub use fault::Fault;
 pub use health::Health;
 pub use idempotency::IdempotencySection;
+pub use journey::Journey;
 pub use ledger::LedgerSection;
 pub use limit::{Limit, LimitPer, LimitUnits};
-pub use load::{Loaded, Overrides, load, load_with, parse};
+pub use load::{Loaded, Overrides, load, load_with, locate, parse};
 pub use objective::{Objective, ObjectiveKind};
 pub use operation::{
     AuditOnFull, IdempotencyRule, Method, OnStoreDown, OnUnknownOutcome, OperationPolicy,

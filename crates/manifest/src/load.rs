@@ -123,6 +123,25 @@ pub fn parse(text: &str, path: &Path) -> Result<Manifest, Vec<Fault>> {
     if faults.is_empty() { Ok(manifest) } else { Err(place(faults, text, Some(path))) }
 }
 
+/// Where a key such as `journey[0].file` stands in the text of a manifest: line and column, both
+/// from 1; as near as the text has it. For faults that show only once other files are read.
+#[must_use]
+pub fn locate(text: &str, key: &str) -> (usize, usize) {
+    let (root, _) = read(text);
+    let (mut node, mut at) = (&root, root.span.start);
+    for part in key.split('.').filter(|part| !part.is_empty()) {
+        let (name, indices) = part.split_once('[').unwrap_or((part, ""));
+        let Some(entry) = node.as_table().and_then(|table| table.entry(name)) else { break };
+        (node, at) = (&entry.node, entry.node.span.start);
+        for index in indices.split(['[', ']']).filter_map(|index| index.parse::<usize>().ok()) {
+            let item = node.as_array().and_then(|array| array.items.get(index));
+            let Some((_, item)) = item else { break };
+            (node, at) = (item, item.span.start);
+        }
+    }
+    Lines::of(text).place(at)
+}
+
 fn read_file(path: &Path) -> Result<String, Box<Fault>> {
     let refuse = |why: String| Box::new(Fault::of_file(path, why));
     let cannot = |error: std::io::Error| {

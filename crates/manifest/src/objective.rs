@@ -28,7 +28,8 @@ pub struct Objective {
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub operations: Vec<String>,
-    /// The journey it is about, as the plan's document of journeys names it. Since 0.1.
+    /// The journey it is about: a `[[journey]]`, or one that only the plan's document of journeys
+    /// names. Since 0.1.
     pub journey: Option<Name>,
 }
 

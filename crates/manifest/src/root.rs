@@ -1,5 +1,6 @@
 //! The root of the manifest.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use plimsoll_base::Name;
@@ -8,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AuthSection, CacheSection, ClientSection, CompressionSection, CorsSection, EdgeSection,
-    IdempotencySection, LedgerSection, Limit, Objective, OperationPolicy, OpsSection, OriginUrl,
-    Passthrough, PassthroughSecurity, PlanSection, Service, StatusSection, TelemetrySection,
-    UnknownPaths,
+    IdempotencySection, Journey, LedgerSection, Limit, Objective, OperationPolicy, OpsSection,
+    OriginUrl, Passthrough, PassthroughSecurity, PlanSection, Service, StatusSection,
+    TelemetrySection, UnknownPaths,
 };
 
 /// `plimsoll.toml`: the whole system declared. Every key has a default except where a name or an
@@ -55,6 +56,10 @@ pub struct Manifest {
     pub telemetry: TelemetrySection,
     /// What everybody may know of the node. Since 0.1.
     pub status: StatusSection,
+    /// What a person must always be able to do, as sequences of requests, one table each.
+    /// Since 0.1.
+    #[serde(rename = "journey")]
+    pub journeys: Vec<Journey>,
     /// What the service has agreed to keep to, one table each. Since 0.1.
     #[serde(rename = "objective")]
     pub objectives: Vec<Objective>,
@@ -112,6 +117,14 @@ impl Manifest {
             PassthroughSecurity::Token
         };
         passthrough.security.unwrap_or(fallback)
+    }
+
+    /// The operations of every journey that must not fail, by `operationId`. Whoever reads a
+    /// manifest from a file fills in first what a journey without `operations` asks for.
+    #[must_use]
+    pub fn must_not_fail_operations(&self) -> BTreeSet<&str> {
+        let journeys = self.journeys.iter().filter(|journey| journey.must_not_fail);
+        journeys.flat_map(|journey| journey.operations.iter().map(String::as_str)).collect()
     }
 
     /// The service of that name.

@@ -8,6 +8,8 @@ mod faults_of_auth;
 #[cfg(test)]
 mod faults_of_cors;
 #[cfg(test)]
+mod faults_of_journeys;
+#[cfg(test)]
 mod faults_of_limits;
 #[cfg(test)]
 mod faults_of_objectives;

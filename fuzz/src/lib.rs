@@ -7,8 +7,9 @@
 //! What strangers send: `request_path_and_headers`, `client_context`, `forwarded`, `traceparent`,
 //! `router_find`, `bearer_token`, `accept_encoding`, `installation`. What services answer:
 //! `caching`. What other systems or the team's own files hold: `jwks_document`,
-//! `contract_document`, `manifest_text`, `plan_document`, `report_import`, and what tracers send:
-//! `otlp_traces`, `otlp_traces_json`, `otlp_metrics`, `otlp_metrics_json`, `database_statement`.
+//! `contract_document`, `journey_file`, `manifest_text`, `plan_document`, `report_import`, and what
+//! tracers send: `otlp_traces`, `otlp_traces_json`, `otlp_metrics`, `otlp_metrics_json`,
+//! `database_statement`.
 
 pub mod accept_encoding;
 pub mod bearer_token;
@@ -18,6 +19,7 @@ pub mod contract_document;
 pub mod forwarded;
 mod head;
 pub mod installation;
+pub mod journey_file;
 pub mod jwks_document;
 pub mod manifest_text;
 pub mod otlp;

@@ -7,6 +7,7 @@ mod database;
 mod entries;
 mod evidence;
 mod ledger;
+mod node;
 mod nodes;
 mod revocations;
 
@@ -88,6 +89,7 @@ pub(crate) fn ingest() -> Router<Console> {
 /// Questions.
 pub(crate) fn questions() -> Router<Console> {
     Router::new()
+        .route("/api/v1/node", get(node::show))
         .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/database", get(database::facts))
         .route("/api/v1/ledger", get(ledger::tail))

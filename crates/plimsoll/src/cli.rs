@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod evidence;
+mod journey;
 mod keys;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use evidence::{Evidence, EvidenceAdd, EvidenceList};
+pub(crate) use journey::{Journey, JourneyCheck, JourneyList, JourneyRun};
 pub(crate) use keys::{Keys, KeysAt};
 
 /// Shown below `--help`.
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     /// The keys that seal what only Plimsoll may read
     #[command(subcommand)]
     Keys(Keys),
+    /// Run what a person must always be able to do, as sequences of requests
+    #[command(subcommand)]
+    Journey(Journey),
     /// Databases for your own programs, on the private server
     #[command(subcommand)]
     Database(Database),

@@ -10,6 +10,7 @@ pub(crate) mod dev_token;
 pub(crate) mod doctor;
 pub(crate) mod evidence;
 pub(crate) mod init;
+pub(crate) mod journey;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod nodes;

@@ -9,10 +9,12 @@ mod commands;
 mod data_dir;
 mod exit;
 mod inherited;
+mod journeys;
 mod memory;
 mod node;
 mod observe;
 mod setup;
+mod smoke;
 mod telemetry;
 mod watch;
 
@@ -45,6 +47,7 @@ fn main() -> std::process::ExitCode {
         Command::Ledger(command) => commands::ledger::run(&command),
         Command::Keys(command) => commands::keys::run(&command),
         Command::Evidence(command) => commands::evidence::run(&command),
+        Command::Journey(command) => commands::journey::run(&command),
         Command::Database(command) => commands::database::run(&command),
         Command::Backup(arguments) => commands::backup::backup(&arguments),
         Command::Restore(arguments) => commands::backup::restore(&arguments),

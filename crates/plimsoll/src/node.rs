@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use plimsoll_base::{Nanos, SharedClock};
-use plimsoll_console::ConsoleOptions;
+use plimsoll_console::{ConsoleOptions, Notice};
 use plimsoll_edge::{ConfigInput, Drained, Edge};
 use plimsoll_manifest::Manifest;
 use plimsoll_telemetry::Metrics;
@@ -35,6 +35,8 @@ pub(crate) struct Node {
     refused: Mutex<Vec<String>>,
     /// The manifest that the process was started with.
     begun_with: Manifest,
+    /// What the smoke tests after the start did not like.
+    smoked: Mutex<Vec<Notice>>,
 }
 
 /// What does not change while the process runs.
@@ -67,6 +69,7 @@ impl Node {
             clock: Arc::clone(clock),
             draining: AtomicBool::new(false),
             refused: Mutex::new(Vec::new()),
+            smoked: Mutex::new(Vec::new()),
         }
     }
 
@@ -124,6 +127,11 @@ impl Node {
 
     fn remember(&self, faults: &[String]) {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = faults.to_vec();
+    }
+
+    /// A smoke test that failed or was not run; the console says so until the next start.
+    pub(crate) fn smoked(&self, notice: Notice) {
+        self.smoked.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
     }
 
     pub(crate) fn set_draining(&self) {

@@ -8,6 +8,7 @@ use plimsoll_edge::{ConfigInput, check_api_keys};
 use plimsoll_manifest::{self as manifest, Loaded, OriginUrl, Overrides};
 
 use crate::exit::Failure;
+use crate::journeys;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -66,7 +67,7 @@ impl Source {
         overrides: &Overrides,
     ) -> Result<Setup, Vec<manifest::Fault>> {
         let read_since_unix_ms = SystemClock::new().unix_ms();
-        let loaded = match self {
+        let mut loaded = match self {
             Self::File(path) => manifest::load_with(path, overrides)?,
             Self::Upstream { url, contract } => {
                 Loaded::for_upstream(url.clone(), contract.clone(), Path::new("."), overrides)?
@@ -77,6 +78,7 @@ impl Source {
             let source = loaded.path.as_deref().unwrap_or(Path::new("command line"));
             vec![manifest::Fault::of_file(source, error.to_string())]
         })?;
+        journeys::join(&mut loaded, &routes)?;
         let mut files = loaded.files;
         files.extend(loaded.path.clone());
         let input = ConfigInput {

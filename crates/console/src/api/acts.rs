@@ -14,8 +14,9 @@ use crate::problem::{OpsCode, Problem};
 
 /// Acts that commands do themselves and report.
 const REPORTED: [&str; 4] = ["backup", "restore", "database.create", "keys.rotate"];
-/// The one among them that is evidence.
+/// Those among them that are evidence.
 const REHEARSED: &str = "backup.rehearse";
+const JOURNEYS: &str = "journey.run";
 /// The longest reason, bytes: as much as a signed record holds.
 const REASON_BYTES_MAX: usize = 512;
 
@@ -81,8 +82,12 @@ pub(crate) async fn report(
     if told.act == REHEARSED {
         return rehearsed(rooms, &operator, told).await;
     }
+    if told.act == JOURNEYS {
+        return journeys(rooms, &operator, told).await;
+    }
     if !REPORTED.contains(&told.act.as_str()) {
-        let says = format!("`act` must be one of {}, {REHEARSED}.", REPORTED.join(", "));
+        let says =
+            format!("`act` must be one of {}, {REHEARSED}, {JOURNEYS}.", REPORTED.join(", "));
         return Err(Problem::new(OpsCode::BadBody, says));
     }
     let act = Act { detail: told.detail, ..Act::new(&told.act, &told.subject) };
@@ -102,8 +107,7 @@ struct RehearsedBackup {
     why: Option<String>,
 }
 
-/// The act, and the evidence that it brought: both or neither. Plimsoll measured it, so it is
-/// measured, though it was an operator who let it.
+/// Plimsoll measured it, so it is measured, though it was an operator who let it.
 async fn rehearsed(
     rooms: &Rooms,
     operator: &Operator,
@@ -124,9 +128,50 @@ async fn rehearsed(
     };
     let says = says.get(..says.floor_char_boundary(EVIDENCE_TEXT_BYTES_MAX)).unwrap_or_default();
     facts.insert("says".into(), says.into());
-    let evidence = Evidence::measured("store.restored", facts);
+    brought(rooms, operator, told, Evidence::measured("store.restored", facts)).await
+}
+
+/// What `plimsoll journey run` says of all journeys that must not fail.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JourneysRan {
+    journeys: u64,
+    failed: u64,
+    /// The name of the first that failed.
+    first_failed: Option<String>,
+}
+
+/// Plimsoll ran them itself, so what came of it is measured.
+async fn journeys(
+    rooms: &Rooms,
+    operator: &Operator,
+    told: Reported,
+) -> Result<Json<Value>, Problem> {
+    let said: JourneysRan = serde_json::from_value(Value::Object(told.detail.clone()))
+        .map_err(|error| bad_body(&error))?;
+    let count = |count: u64| Value::from(i64::try_from(count).unwrap_or(i64::MAX));
+    let mut facts = Map::new();
+    facts.insert("journeys".into(), count(said.journeys));
+    facts.insert("failed".into(), count(said.failed));
+    let mut says = format!("{} journeys were run, {} failed", said.journeys, said.failed);
+    if let Some(first) = said.first_failed {
+        says.push_str(&format!(", first {first}"));
+        facts.insert("first_failed".into(), first.into());
+    }
+    says.truncate(says.floor_char_boundary(EVIDENCE_TEXT_BYTES_MAX));
+    facts.insert("says".into(), says.into());
+    brought(rooms, operator, told, Evidence::measured("drills.journeys", facts)).await
+}
+
+/// The act, and the evidence that it brought: both or neither.
+async fn brought(
+    rooms: &Rooms,
+    operator: &Operator,
+    told: Reported,
+    evidence: Evidence,
+) -> Result<Json<Value>, Problem> {
     let mut transaction = rooms.pool().begin().await.map_err(|error| failed(&error))?;
-    let act = Act { detail: told.detail, ..Act::new(REHEARSED, &told.subject) };
+    let act = Act { detail: told.detail, ..Act::new(&told.act, &told.subject) };
     act.append(rooms, operator, &mut transaction).await?;
     let added = rooms.ledger.add_evidence(&mut transaction, operator.actor(), evidence).await;
     added.map_err(|error| failed(&error))?;

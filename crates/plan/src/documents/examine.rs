@@ -65,6 +65,8 @@ pub struct Document {
     /// The first fault in words that quote nothing.
     pub(super) first_fault: Option<String>,
     pub(super) risks: Vec<Risk>,
+    /// Of the document of journeys: their names.
+    pub journeys: Vec<String>,
 }
 
 impl Document {
@@ -107,6 +109,7 @@ pub(super) struct Found {
     pub(super) step: Option<usize>,
     pub(super) counts: Vec<(&'static str, usize)>,
     pub(super) risks: Vec<Risk>,
+    pub(super) journeys: Vec<String>,
     findings: Vec<Finding>,
 }
 
@@ -151,6 +154,7 @@ impl Found {
             counts: self.counts,
             first_fault,
             risks: self.risks,
+            journeys: self.journeys,
         }
     }
 }

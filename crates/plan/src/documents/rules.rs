@@ -22,7 +22,10 @@ pub(super) fn tables(kind: &Kind, body: &Body<'_>, ground: &Ground<'_>, found: &
         match (kind.name, index) {
             ("risk-map", _) => found.risks = risks(&rows),
             ("scope", _) => trades(&rows, found),
-            ("journeys", _) => must_not_fail(&rows, found),
+            ("journeys", _) => {
+                found.journeys = rows.iter().map(|row| row.cell(0).to_owned()).collect();
+                must_not_fail(&rows, found);
+            }
             ("threat-model", 1) => closed(&rows, found),
             ("pen-test", _) => remediated(&rows, found),
             _ => {}

@@ -31,7 +31,7 @@ const PLAYBOOK: [(Area, [u8; 2], usize, &str); 8] = [
     (
         Area::Delivery,
         [2, 4],
-        20,
+        21,
         "trunk-based CI with code owners and unit, contract and smoke tests; a preview for every \
          pull request; latency, errors and cold starts measured before features; OpenTelemetry to \
          Datadog or Grafana/Loki; p95 by endpoint and device model; one risky change a day; flags, \
@@ -100,7 +100,14 @@ const SEVERAL: [(&str, &[&str]); 29] = [
     ),
     (
         "trunk-based CI with code owners and unit, contract and smoke tests",
-        &["code-owners", "contract-tests", "smoke-tests", "trunk-based", "unit-tests"],
+        &[
+            "code-owners",
+            "contract-tests",
+            "journeys-pass",
+            "smoke-tests",
+            "trunk-based",
+            "unit-tests",
+        ],
     ),
     (
         "latency, errors and cold starts measured before features",

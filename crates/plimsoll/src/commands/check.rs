@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::cli::{Check, Output};
 use crate::exit::Failure;
+use crate::journeys;
 use crate::setup::{Setup, Source, failure};
 
 pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
@@ -59,7 +60,8 @@ fn notices(setup: &Setup) -> Vec<String> {
     let said = |overlap: &Overlap<'_>| {
         format!("{}: the operations keep their own policies", overlap.said())
     };
-    router.overlaps().iter().map(said).collect()
+    let overlaps = router.overlaps();
+    overlaps.iter().map(said).chain(journeys::notices(&setup.input.manifest)).collect()
 }
 
 /// Paths of our own that a contract or a passthrough has, too: those go first, so that what the

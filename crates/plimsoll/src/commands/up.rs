@@ -25,6 +25,7 @@ use crate::exit::Failure;
 use crate::memory::{Memory, MemoryOptions};
 use crate::node::{Facts, Node, development_exposed};
 use crate::setup::{Setup, Source, failure, lines};
+use crate::smoke::Smoke;
 use crate::telemetry::Telemetry;
 use crate::watch::{LOOK_EVERY, Watched};
 use crate::{banner, inherited, observe};
@@ -262,6 +263,9 @@ async fn serve(
     faces.spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped.clone()));
     faces.spawn(Arc::clone(&node).serve_local(ops_stopped.clone()));
     faces.spawn(Arc::clone(&node).serve_services(ops_stopped.clone()));
+    if let Some(smoke) = Smoke::of(&setup.input) {
+        faces.spawn(smoke.run(Arc::clone(&node), ops_stopped.clone()));
+    }
     if with_console {
         faces.spawn(observe::run(Arc::clone(&node), ops_stopped));
     }

@@ -168,6 +168,7 @@ impl Source for Node {
     fn notices(&self) -> Vec<Notice> {
         let config = self.edge.config();
         let mut notices = self.refusals();
+        notices.extend(self.smoked.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         if self.edge.sharing() == (Sharing::Shared { apart: true }) {
             notices.push(Notice {
                 level: NoticeLevel::Warning,

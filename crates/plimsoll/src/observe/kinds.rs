@@ -37,6 +37,9 @@ pub(super) const RETRIES: EvidenceKind = measured("writes", "writes.retries");
 /// Not looked at but told: by `plimsoll restore --rehearse`, over `ops.sock`.
 const RESTORED: EvidenceKind = measured("store", "store.restored");
 
+/// Told as well: by `plimsoll journey run`, and by the smoke test after a start.
+const JOURNEYS: EvidenceKind = measured("drills", "drills.journeys");
+
 pub(super) const OBJECTIVES: EvidenceKind =
     EvidenceKind { kind: "manifest.objectives", room: "manifest", how: How::Declared };
 
@@ -53,6 +56,7 @@ const MEASURED: [EvidenceKind; 18] = [
     VERSIONS,
     VERIFIED,
     RESTORED,
+    JOURNEYS,
     EPOCH,
     REVOCATION,
     DATABASE,

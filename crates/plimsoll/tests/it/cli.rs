@@ -22,7 +22,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["up"],
     &["init"],
@@ -42,6 +42,9 @@ const COMMANDS: [&[&str]; 25] = [
     &["ledger", "accept"],
     &["evidence", "add"],
     &["evidence", "list"],
+    &["journey", "run"],
+    &["journey", "list"],
+    &["journey", "check"],
     &["database", "create"],
     &["backup"],
     &["restore"],

@@ -41,6 +41,8 @@ mod http2;
 #[cfg(test)]
 mod installations;
 #[cfg(test)]
+mod journeys;
+#[cfg(test)]
 mod keyed;
 #[cfg(test)]
 mod keys;

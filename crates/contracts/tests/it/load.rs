@@ -263,7 +263,8 @@ fn what_cannot_stand_in_for_an_operation_is_a_fault() {
     let archive = "[[service]]\nname = \"archive\"\nurls = [\"http://127.0.0.1:9\"]\n\
                    [[operation]]\nmethod = \"GET\"\npath = \"/archive/{id}\"\nid = \"oldOrder\"\n\
                    service = \"archive\"\n[[operation]]\nmethod = \"GET\"\n\
-                   path = \"/archive/by-name/{name}\"\nid = \"namedOrder\"\nservice = \"archive\"\n";
+                   path = \"/archive/by-name/{name}\"\nid = \"namedOrder\"\n\
+                   service = \"archive\"\n";
     let manifest =
         |id: &str, keys: &str| format!("{SHOP}\n[[operation]]\nid = \"{id}\"\n{keys}\n{archive}");
     let files: &[(&str, &str)] = &[("conf/shop.yaml", SHOP_YAML)];
@@ -310,7 +311,7 @@ fn what_cannot_stand_in_for_an_operation_is_a_fault() {
         let fault = said(&manifest(id, keys), files).remove(0);
         let key =
             if keys.starts_with("fallback_service = \"archiv\"") || !keys.contains("_operation") {
-                "conf/plimsoll.toml:10:1: operation[0].fallback_service: "
+                "conf/plimsoll.toml:9:1: operation[0].fallback_service: "
             } else {
                 "operation[0].fallback_operation: "
             };

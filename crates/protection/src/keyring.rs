@@ -27,6 +27,8 @@ pub const SIGNING_KEY_FILE: &str = "signing.pem";
 pub const KEK_FILE: &str = "kek";
 
 pub(crate) const SALT: &[u8] = b"plimsoll.hkdf.v1";
+/// Between a purpose and a place of it; no purpose has a NUL in its name.
+const APART: &[u8] = b"\0apart\0";
 const MAKE_SIGNING_KEY: &str =
     "`openssl genpkey -algorithm ed25519 -out FILE && chmod 600 FILE` makes one";
 const MAKE_KEK: &str = "`openssl rand -hex 32 > FILE && chmod 600 FILE` makes one";
@@ -181,7 +183,23 @@ impl Keyring {
         plain: &[u8],
     ) -> Result<Vec<u8>, SealError> {
         let nonce = random().map_err(|_| SealError::Crypto)?;
-        self.with_purpose(&self.data, purpose, |key| key.seal(nonce, aad, plain))
+        self.with_purpose(&self.data, (purpose, &[]), |key| key.seal(nonce, aad, plain))
+    }
+
+    /// The same with a key for each `place`, which is bound to it, too: for what is sealed more
+    /// often than 2^32 times under one purpose, which is then the bound of each place.
+    ///
+    /// # Errors
+    /// As [`Keyring::seal`].
+    pub fn seal_apart(
+        &self,
+        purpose: &'static str,
+        place: &[u8],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        let nonce = random().map_err(|_| SealError::Crypto)?;
+        let name = (purpose, &[APART, place][..]);
+        self.with_purpose(&self.data, name, |key| key.seal(nonce, place, plain))
     }
 
     /// Decrypts what [`Keyring::seal`] made for the same purpose and place.
@@ -194,19 +212,40 @@ impl Keyring {
         aad: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let by = self.former.iter().find(|key| sealed_with(sealed, &key.id));
-        self.with_purpose(by.unwrap_or(&self.data), purpose, |key| key.open(aad, sealed))
+        let by = self.sealed_by(sealed);
+        self.with_purpose(by, (purpose, &[]), |key| key.open(aad, sealed))
     }
 
+    /// Decrypts what [`Keyring::seal_apart`] made for the same purpose and place.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn open_apart(
+        &self,
+        purpose: &'static str,
+        place: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let by = self.sealed_by(sealed);
+        let name = (purpose, &[APART, place][..]);
+        self.with_purpose(by, name, |key| key.open(place, sealed))
+    }
+
+    fn sealed_by(&self, sealed: &[u8]) -> &DataKey {
+        let former = self.former.iter().find(|key| sealed_with(sealed, &key.id));
+        former.unwrap_or(&self.data)
+    }
+
+    /// `apart` divides a purpose's key further.
     fn with_purpose<T>(
         &self,
         by: &DataKey,
-        name: &'static str,
+        (name, apart): (&'static str, &[&[u8]]),
         act: impl FnOnce(&Purpose<'_>) -> Result<T, SealError>,
     ) -> Result<T, SealError> {
         let mut key = Zeroizing::new([0; 32]);
-        derive(&by.prk, &[b"plimsoll.seal.v1", name.as_bytes()], key.as_mut())
-            .map_err(|_| SealError::Crypto)?;
+        let info = [&[b"plimsoll.seal.v1", name.as_bytes()], apart].concat();
+        derive(&by.prk, &info, key.as_mut()).map_err(|_| SealError::Crypto)?;
         act(&Purpose { name, key_id: by.id, key: &key })
     }
 }
@@ -343,6 +382,23 @@ mod tests {
         assert!(matches!(error, SealError::OtherKey { .. }), "{error}");
         let again = ring.seal("ledger.personal", b"entry 1", b"a name").unwrap();
         assert_ne!(sealed, again, "a nonce is used once");
+    }
+
+    #[test]
+    fn what_is_sealed_apart_opens_in_its_place_alone() {
+        let ring = keyring(1, 2);
+        let sealed = ring.seal_apart("edge.cache", b"key 1", b"an answer").unwrap();
+        let open = |purpose, place: &[u8]| ring.open_apart(purpose, place, &sealed);
+        assert_eq!(open("edge.cache", b"key 1").unwrap().as_slice(), b"an answer");
+        assert_eq!(open("edge.cache", b"key 2"), Err(SealError::Broken));
+        assert_eq!(open("edge.other", b"key 1"), Err(SealError::Broken));
+        assert_eq!(ring.open_sealed("edge.cache", b"key 1", &sealed), Err(SealError::Broken));
+        // The purpose's key, divided further by the place.
+        let mut key = [0; 32];
+        let info: [&[u8]; 4] = [b"plimsoll.seal.v1", b"edge.cache", APART, b"key 1"];
+        derive(&ring.data.prk, &info, &mut key).unwrap();
+        let purpose = Purpose { name: "edge.cache", key_id: ring.data.id, key: &key };
+        assert_eq!(purpose.open(b"key 1", &sealed).unwrap().as_slice(), b"an answer");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! `form (1 byte) ‖ key id (8) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`. The key is
 //! HKDF-SHA256(KEK, info = "plimsoll.seal.v1" ‖ purpose); the nonce is random, so one purpose holds
 //! at most 2^32 messages under one KEK (NIST SP 800-38D §8.3). The additional data are form, key
-//! id, the purpose with its length, and the caller's.
+//! id, the purpose with its length, and the caller's. What is sealed apart has a key for each
+//! place: the info goes on with "\0apart\0" and the place.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;

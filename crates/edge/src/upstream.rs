@@ -220,7 +220,11 @@ pub(crate) async fn send(
                 let status = answer.response.status();
                 let outcome = match (sending.multiplexed, answer.hedged) {
                     (true, _) => grpc::outcome(&mut answer, endpoint, now),
-                    (false, true) => None,
+                    (false, true) => {
+                        // Slow is not failed, and nobody waits to see which it is.
+                        endpoint.given_up(now, core.clock.now());
+                        None
+                    }
                     (false, false) => Some(Outcome::of_status(status)),
                 };
                 if let Some(outcome) = outcome

@@ -254,6 +254,15 @@ impl Breaker {
         true
     }
 
+    /// Nobody will say how what was begun then ended. Where it was to try, the next one may.
+    pub(crate) fn given_up(&mut self, begun: Nanos, now: Nanos) {
+        if let State::Probing { since, times, .. } = self.state
+            && begun == since
+        {
+            self.state = State::Open { since, until: now, times };
+        }
+    }
+
     /// Whether nothing has to be asked or told before something fails.
     pub(crate) fn is_calm(&self) -> bool {
         matches!(self.state, State::Closed { in_row: 0, slow: None, .. })

@@ -88,6 +88,13 @@ impl Circuit {
         opened
     }
 
+    /// Nobody will say how a request ended that was begun then.
+    pub(crate) fn given_up(&self, begun: Nanos, now: Nanos) {
+        if !self.calm.load(Ordering::Relaxed) {
+            self.held().breaker.given_up(begun, now);
+        }
+    }
+
     fn succeeded(&self, core: usize, begun: Nanos, now: impl FnOnce() -> Nanos) {
         let tick = self.tick_ns.load(Ordering::Relaxed);
         if tick > 0

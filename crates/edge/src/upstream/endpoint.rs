@@ -203,6 +203,11 @@ impl Endpoint {
     }
 
     /// Closes connections that have been idle too long.
+    /// Nobody will say how a request ended that was begun then.
+    pub(crate) fn given_up(&self, begun: Nanos, now: Nanos) {
+        self.circuit.given_up(begun, now);
+    }
+
     pub(crate) fn sweep(&self, core: usize, now: Nanos) {
         self.pools[core].sweep(now);
     }
@@ -329,5 +334,23 @@ mod tests {
         assert_eq!(admitted, 1);
         answered(&endpoint, StatusCode::OK, later, later);
         assert!((0..5).all(|_| endpoint.admits(later, || 0)));
+    }
+
+    #[test]
+    fn the_next_one_tries_where_nobody_waits_for_the_first() {
+        let endpoint = endpoint();
+        for _ in 0..3 {
+            failed(&endpoint, Nanos(1));
+        }
+        let later = Nanos(1).plus(Duration::from_secs(10));
+        assert!(endpoint.admits(later, || 0));
+        let given_up = Nanos(later.0 + 5);
+        endpoint.given_up(Nanos(later.0 - 1), given_up);
+        assert!(!endpoint.admits(given_up, || 0), "another request's end is none of this one's");
+        endpoint.given_up(later, given_up);
+        let admitted = (0..5).filter(|_| endpoint.admits(given_up, || 0)).count();
+        assert_eq!(admitted, 1);
+        failed(&endpoint, given_up);
+        assert!(!endpoint.admits(given_up, || 0));
     }
 }

@@ -11,7 +11,9 @@ use plimsoll_telemetry::Counter;
 use super::message::Care;
 use super::pool::Sent;
 use super::retries::Budget;
-use super::{Endpoint, Outcome, Pooled, Release, Sending, UpstreamError, open};
+use super::{
+    Endpoint, Outcome, Pooled, Release, Sending, UpstreamError, ended_without_an_answer, open,
+};
 use crate::core::Core;
 use crate::lazy_timer::LazyTimer;
 
@@ -51,11 +53,24 @@ pub(super) async fn race(
     core.shard.count(Counter::UpstreamHedged { service: sending.service });
     let other = release.pick(core, begun, Some(endpoint));
     let second = async {
-        let mut connection = match other.idle(core, begun, Duration::MAX) {
-            Some(idle) => idle,
-            None => open(core, other, sending).await.ok()?,
+        let trying = Trying { core, endpoint: other, service: sending.service, begun };
+        let (mut connection, kept) = match other.idle(core, begun, Duration::MAX) {
+            Some(idle) => (idle, true),
+            None => match open(core, other, sending).await {
+                Ok(opened) => (opened, false),
+                Err(error) => {
+                    trying.failed(&error);
+                    return None;
+                }
+            },
         };
         let sent = connection.send(request, Care::None).await;
+        match &sent {
+            Ok(answer) => trying.ended(Outcome::of_status(answer.status())),
+            // That a kept connection is dead says nothing of the URL.
+            Err(failed) if kept && ended_without_an_answer(failed.error()) => {}
+            Err(_) => trying.ended(Outcome::Failed),
+        }
         Some((sent, connection))
     };
     let mut second = pin!(second);
@@ -76,12 +91,36 @@ pub(super) async fn race(
             },
         }
     };
-    let won = sending.wait(core, timer, now, pin!(either)).await?;
-    if let Won::Second(Ok(answer), _) = &won {
-        let outcome = Outcome::of_status(answer.status());
-        if other.ended(core.index, outcome, begun, || core.clock.now()) {
-            core.shard.count(Counter::UpstreamEjected { service: sending.service });
+    sending.wait(core, timer, now, pin!(either)).await
+}
+
+/// The second request, of which its URL is told how it ended; where nobody waits for its end any
+/// longer, that somebody else may try what it was let through to try.
+struct Trying<'t> {
+    core: &'t Core,
+    endpoint: &'t Endpoint,
+    service: &'t str,
+    begun: Nanos,
+}
+
+impl Trying<'_> {
+    fn ended(&self, outcome: Outcome) {
+        let core = self.core;
+        if self.endpoint.ended(core.index, outcome, self.begun, || core.clock.now()) {
+            core.shard.count(Counter::UpstreamEjected { service: self.service });
         }
     }
-    Ok(won)
+
+    /// No connection was made. Where that is the edge's own bound it says nothing.
+    fn failed(&self, error: &UpstreamError) {
+        if !matches!(error, UpstreamError::PoolFull | UpstreamError::DeadlinePassed) {
+            self.ended(Outcome::Failed);
+        }
+    }
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        self.endpoint.given_up(self.begun, self.core.clock.now());
+    }
 }

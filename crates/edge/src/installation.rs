@@ -12,8 +12,9 @@
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 use plimsoll_http_kit::ClientContext;
+use plimsoll_http_kit::caching::CDN_CACHE_CONTROL;
 use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_http_kit::installation::{ID_BYTES, PLIMSOLL_INSTALLATION, Presented};
 use plimsoll_manifest::InstallationsSection;
@@ -158,7 +159,7 @@ pub(crate) fn offer(config: &Config, exchange: &Exchange, headers: &mut HeaderMa
         return;
     }
     let Some(installations) = &config.installations else { return };
-    if may_be_kept_for_others(exchange, headers) {
+    if may_be_kept_for_others(&exchange.method, headers) {
         return;
     }
     let giving = &installations.giving;
@@ -177,24 +178,32 @@ pub(crate) fn offer(config: &Config, exchange: &Exchange, headers: &mut HeaderMa
 
 /// Whether a cache between may keep the answer for whoever asks next (RFC 9111 §3): with it,
 /// everybody behind that cache would be one installation.
-fn may_be_kept_for_others(exchange: &Exchange, headers: &HeaderMap) -> bool {
-    if exchange.method != Method::GET && exchange.method != Method::HEAD {
+fn may_be_kept_for_others(method: &Method, headers: &HeaderMap) -> bool {
+    if !matches!(*method, Method::GET | Method::HEAD) {
         return false;
     }
-    let mut said = false;
-    for value in headers.get_all(header::CACHE_CONTROL) {
-        said = true;
-        let mut directives = value.as_bytes().split(|byte| *byte == b',');
-        let private = |directive: &[u8]| {
-            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
-            let name = name.trim_ascii();
-            name.eq_ignore_ascii_case(b"private") || name.eq_ignore_ascii_case(b"no-store")
-        };
-        if directives.any(private) {
-            return false;
-        }
+    // A cache that acts for the origin obeys its own field, whatever stands beside it (RFC 9213
+    // §2.2).
+    let of_cdn = headers.get_all(CDN_CACHE_CONTROL).iter().next().is_some();
+    if of_cdn && !forbids(headers, &CDN_CACHE_CONTROL) {
+        return true;
+    }
+    let said = headers.contains_key(header::CACHE_CONTROL);
+    if forbids(headers, &header::CACHE_CONTROL) {
+        return false;
     }
     said || headers.contains_key(header::EXPIRES) || headers.contains_key(header::LAST_MODIFIED)
+}
+
+/// Whether a field says that no cache for others may keep the answer.
+fn forbids(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let lines = headers.get_all(name).iter();
+    let directives = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let names = directives.map(|one| one.split(|byte| matches!(byte, b'=' | b';')).next());
+    names
+        .flatten()
+        .map(<[u8]>::trim_ascii)
+        .any(|name| name.eq_ignore_ascii_case(b"private") || name.eq_ignore_ascii_case(b"no-store"))
 }
 
 fn count(exchange: &Exchange, outcome: InstallationOutcome) {
@@ -244,4 +253,28 @@ mod tests {
     /// hmac.digest(bytes([1]*32), b"".join(len(p).to_bytes(8, "big") + p for p in
     /// [b"installation.v1", bytes([7]*16), (1764000000).to_bytes(8, "big")]), "sha256")[:16]
     const PYTHON: &str = "0da391c31d623ccf94421adc246463dd";
+
+    #[test]
+    fn what_a_cache_between_may_keep_carries_none() {
+        for (fields, kept) in [
+            (&[][..], false),
+            (&[("cache-control", "max-age=9")], true),
+            (&[("cache-control", "no-cache, private")], false),
+            (&[("cache-control", "max-age=9"), ("cache-control", "No-Store")], false),
+            (&[("expires", "0")], true),
+            (&[("cdn-cache-control", "max-age=9")], true),
+            // The cache before us obeys the field that is its own.
+            (&[("cache-control", "private"), ("cdn-cache-control", "max-age=9")], true),
+            (&[("cache-control", "no-store"), ("cdn-cache-control", "public")], true),
+            (&[("cache-control", "private"), ("cdn-cache-control", "no-store")], false),
+            (&[("cache-control", "max-age=9"), ("cdn-cache-control", "private")], true),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, http::HeaderValue::from_static(value));
+            }
+            assert_eq!(may_be_kept_for_others(&Method::GET, &headers), kept, "{fields:?}");
+            assert!(!may_be_kept_for_others(&Method::POST, &headers));
+        }
+    }
 }

@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, head
 use plimsoll_base::failpoint;
 use plimsoll_http_kit::coding::{Accepted, Coding, negotiate};
 use plimsoll_http_kit::hygiene::Fields;
-use plimsoll_manifest::{CompressionSection, ContentCoding};
+use plimsoll_manifest::{CompressionSection, ContentCoding, Manifest};
 use plimsoll_telemetry::{AnswerCoding, Counter, Shard};
 use smallvec::SmallVec;
 
@@ -49,8 +49,14 @@ pub(crate) struct Compression {
 }
 
 impl Compression {
-    /// `None` where it is off.
-    pub(crate) fn new(section: &CompressionSection, services: usize) -> Option<Self> {
+    /// `None` where it is off. What answers under way take of memory counts on after a reload, and
+    /// how services form their tags is known on where they are the same.
+    pub(crate) fn of(manifest: &Manifest, before: Option<&Self>) -> Option<Self> {
+        let services: Vec<&str> = manifest.services.iter().map(|s| s.name.as_str()).collect();
+        Self::new(&manifest.compression, &services, before)
+    }
+
+    fn new(section: &CompressionSection, services: &[&str], before: Option<&Self>) -> Option<Self> {
         let coding = |named: &ContentCoding| match named {
             ContentCoding::Br => Coding::Brotli,
             ContentCoding::Zstd => Coding::Zstd,
@@ -60,10 +66,10 @@ impl Compression {
             preferred: section.codings.iter().map(coding).collect(),
             bytes_min: section.bytes_min.0,
             memory: Memory {
-                in_use: Arc::default(),
+                in_use: before.map(|b| Arc::clone(&b.memory.in_use)).unwrap_or_default(),
                 max: usize::try_from(section.memory_max.0).unwrap_or(usize::MAX),
             },
-            tags: TagForms::new(services),
+            tags: TagForms::new(services, before.map(|before| &before.tags)),
         })
     }
 }
@@ -179,7 +185,7 @@ pub(crate) fn restore_tags(config: &Config, exchange: &Exchange, head: &mut Part
         return;
     }
     let (Some(compression), Some(service)) = (&config.compression, asked.service) else { return };
-    if compression.tags.are_weak(service) {
+    if compression.tags.are_weak(service, head.uri.path()) {
         return;
     }
     for name in [header::IF_NONE_MATCH, header::IF_MATCH] {
@@ -209,7 +215,8 @@ pub(crate) fn decide(
     }
     let facts = rules::Facts::of(headers, length);
     if let (Some(service), Some(weak)) = (asked.service, facts.tag_is_weak) {
-        compression.tags.note(service, weak);
+        let path = exchange.target.as_ref().map_or("*", |target| target.path());
+        compression.tags.note(service, path, weak);
     }
     let bytes_min = if asked.accepted.identity { compression.bytes_min } else { 1 };
     if !facts.is_compressible(bytes_min) || (facts.sets_cookie && !asked.declared) {
@@ -274,4 +281,21 @@ impl Plan {
 /// A field's value as text; nothing where it is none.
 fn text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_under_way_takes_memory_after_a_reload_too() {
+        let section = CompressionSection::default();
+        let before = Compression::new(&section, &[], None).unwrap();
+        let most = before.memory.max;
+        let held = before.memory.hold(most).unwrap();
+        let after = Compression::new(&section, &[], Some(&before)).unwrap();
+        assert!(after.memory.hold(1).is_none());
+        drop(held);
+        assert!(after.memory.hold(most).is_some());
+    }
 }

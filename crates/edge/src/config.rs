@@ -243,6 +243,7 @@ impl Config {
         let api_key_fields = api_keys::fields(&input.routes)?;
         let cache_before = before.and_then(|b| b.cache.as_ref());
         let cache = Cache::build(&manifest.cache, &api_key_fields, &environment.seed, cache_before);
+        let compression_before = before.and_then(|b| b.compression.as_ref());
         let tls = match &edge.tls {
             None => None,
             Some(files) => Some(tls::server_config(
@@ -274,7 +275,7 @@ impl Config {
             client_rules: ClientRules::new(&manifest.client.headers),
             cache,
             api_key_fields,
-            compression: Compression::new(&manifest.compression, manifest.services.len()),
+            compression: Compression::of(manifest, compression_before),
             cors: manifest.cors.as_ref().map(Cors::new),
             tls,
             documents: documents(&input.routes),

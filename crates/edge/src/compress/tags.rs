@@ -6,32 +6,75 @@
 //! tag they would never find a match again. The weakness is ours, so it is taken off before the
 //! service sees it, but not where the service's own tags are weak.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use ahash::RandomState;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 const WEAK: &[u8] = b"W/";
 
-/// For each service, whether the last tag it gave was weak.
+/// Paths whose form is known apart from their service's; two that share a place share it.
+const PATHS: usize = 1 << 14;
+const STRONG: u8 = 1;
+const WEAK_FORM: u8 = 2;
+
+/// Whether services give weak tags: what the last answer for a path said, else the last of its
+/// service. Some services give both forms, each for resources of its own.
 #[derive(Debug)]
-pub(super) struct TagForms(Box<[AtomicBool]>);
+pub(super) struct TagForms {
+    services: Box<[(Box<str>, AtomicBool)]>,
+    paths: Arc<Paths>,
+}
+
+#[derive(Debug)]
+struct Paths {
+    hasher: RandomState,
+    forms: Box<[AtomicU8]>,
+}
+
+impl Paths {
+    fn at(&self, service: &str, path: &str) -> &AtomicU8 {
+        let hash = self.hasher.hash_one((service, path));
+        &self.forms[usize::try_from(hash % PATHS as u64).unwrap_or(0)]
+    }
+}
 
 impl TagForms {
-    pub(super) fn new(services: usize) -> Self {
-        Self((0..services).map(|_| AtomicBool::new(false)).collect())
+    /// What was known of a service of the same name is known on.
+    pub(super) fn new(services: &[&str], before: Option<&Self>) -> Self {
+        let known = |name: &str| {
+            let mut held = before.into_iter().flat_map(|before| &before.services);
+            held.any(|(held, weak)| **held == *name && weak.load(Ordering::Relaxed))
+        };
+        let services =
+            services.iter().map(|name| ((*name).into(), AtomicBool::new(known(name)))).collect();
+        let fresh = || {
+            let forms = (0..PATHS).map(|_| AtomicU8::new(0)).collect();
+            Arc::new(Paths { hasher: RandomState::new(), forms })
+        };
+        Self { services, paths: before.map_or_else(fresh, |before| Arc::clone(&before.paths)) }
     }
 
-    pub(super) fn note(&self, service: u16, weak: bool) {
-        if let Some(known) = self.0.get(usize::from(service))
-            && known.load(Ordering::Relaxed) != weak
-        {
+    pub(super) fn note(&self, service: u16, path: &str, weak: bool) {
+        let Some((name, known)) = self.services.get(usize::from(service)) else { return };
+        if known.load(Ordering::Relaxed) != weak {
             known.store(weak, Ordering::Relaxed);
+        }
+        let (form, known) = (if weak { WEAK_FORM } else { STRONG }, self.paths.at(name, path));
+        if known.load(Ordering::Relaxed) != form {
+            known.store(form, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn are_weak(&self, service: u16) -> bool {
-        self.0.get(usize::from(service)).is_some_and(|weak| weak.load(Ordering::Relaxed))
+    pub(super) fn are_weak(&self, service: u16, path: &str) -> bool {
+        let Some((name, known)) = self.services.get(usize::from(service)) else { return false };
+        match self.paths.at(name, path).load(Ordering::Relaxed) {
+            STRONG => false,
+            WEAK_FORM => true,
+            _ => known.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -116,6 +159,28 @@ mod tests {
         ] {
             assert_eq!(restored(sent), got, "{sent:?}");
         }
+    }
+
+    #[test]
+    fn a_reload_forgets_no_services_form_wherever_it_stands_then() {
+        let before = TagForms::new(&["shop", "feed"], None);
+        before.note(1, "/a", true);
+        let after = TagForms::new(&["feed", "new", "shop"], Some(&before));
+        assert_eq!([0, 1, 2, 3].map(|at| after.are_weak(at, "/b")), [true, false, false, false]);
+        assert!(after.are_weak(0, "/a") && !after.are_weak(2, "/a"));
+    }
+
+    /// One form must not undo what is known of the other: with its tag still weak an `If-Match`
+    /// would never be met again.
+    #[test]
+    fn a_service_may_give_both_forms() {
+        let forms = TagForms::new(&["shop"], None);
+        forms.note(0, "/strong", false);
+        forms.note(0, "/weak", true);
+        assert!(!forms.are_weak(0, "/strong") && forms.are_weak(0, "/weak"));
+        assert!(forms.are_weak(0, "/unseen"), "as the last of the service");
+        forms.note(0, "/strong", false);
+        assert!(!forms.are_weak(0, "/unseen") && forms.are_weak(0, "/weak"));
     }
 
     #[test]

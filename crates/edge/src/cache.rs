@@ -11,6 +11,8 @@
 //! if it was asked for after all of them. Both tables are of a fixed size and indexed by hash:
 //! nothing is ever forgotten, and a collision costs one more question to the service.
 //!
+//! With Redis both hold on all nodes together ([`shared`]).
+//!
 //! What is kept is bounded in bytes ([moka], W-TinyLFU) and shared by all cores. A hit costs one
 //! lookup, a copy of the head and none of the body.
 
@@ -19,6 +21,7 @@ mod flights;
 mod habits;
 mod identity;
 mod key;
+mod shared;
 mod stamps;
 mod store;
 mod tally;
@@ -28,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use plimsoll_base::Nanos;
+use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_http_kit::caching::storing::{Rules, Sharing};
 use plimsoll_http_kit::forwarded::Scheme;
 use plimsoll_manifest::CacheSection;
@@ -39,7 +42,9 @@ pub(crate) use flights::{Flights, Follower, Joined, Leader};
 pub(crate) use habits::{Habit, Habits};
 pub(crate) use identity::Identity;
 pub(crate) use key::{Key, Keys, Mark, Partition, Place, Writer};
-pub(crate) use stamps::{Stamped, Stamps};
+pub use shared::{CacheSharing, LINK_BOUNDS, SharedCacheOptions};
+pub(crate) use shared::{Shared, Telling};
+pub(crate) use stamps::{Ordinal, Stamped, Stamps};
 pub(crate) use store::{Found, Store};
 pub use tally::CacheFigures;
 pub(crate) use tally::{Tallies, Tally};
@@ -51,11 +56,14 @@ use crate::handle::Edge;
 use crate::router::Operation;
 use crate::steps::route::Route;
 
-/// The cache in force. What it holds outlives a reload that leaves its size as it was.
+/// The cache in force. What it holds outlives a reload that leaves its size as it was, and what it
+/// knows outlives every one.
 #[derive(Debug)]
 pub(crate) struct Cache {
     pub(crate) held: Arc<Held>,
     heuristic: bool,
+    /// Nobody declared anything, so that answers are taken by their word.
+    to_the_letter: bool,
     stale_if_error: Duration,
     pub(crate) entry_bytes_max: usize,
     /// Where API keys come.
@@ -66,41 +74,113 @@ pub(crate) struct Cache {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) keys: Keys,
-    pub(crate) store: Store,
-    pub(crate) stamps: Stamps,
+    pub(crate) store: Arc<Store>,
+    pub(crate) stamps: Arc<Stamps>,
     pub(crate) flights: Flights,
     /// Newer answers that are being fetched for what is stale.
     pub(crate) refreshes: Flights,
-    pub(crate) habits: Habits,
-    pub(crate) tallies: Tallies,
+    pub(crate) habits: Arc<Habits>,
+    pub(crate) tallies: Arc<Tallies>,
+    /// The other nodes' caches, unless each node caches for itself; and the largest answer that is
+    /// told them, bytes.
+    pub(crate) shared: Option<(Arc<Shared>, usize)>,
+}
+
+/// What outlives every reload: an answer that was asked for before one may come after it.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory {
+    pub(crate) keys: Keys,
+    pub(crate) stamps: Arc<Stamps>,
+    flights: Flights,
+    refreshes: Flights,
+    habits: Arc<Habits>,
+    tallies: Arc<Tallies>,
+    pub(crate) shared: Option<Arc<Shared>>,
+}
+
+impl Memory {
+    /// Nothing is known yet. `seed` is the same on nodes whose keys are to be the same.
+    pub(crate) fn new(seed: &[u8; 16]) -> Self {
+        Self {
+            keys: Keys::new(seed),
+            stamps: Arc::default(),
+            flights: Flights::default(),
+            refreshes: Flights::default(),
+            habits: Arc::default(),
+            tallies: Arc::default(),
+            shared: None,
+        }
+    }
+}
+
+impl Held {
+    fn new(section: &CacheSection, memory: &Memory, before: Option<&Self>) -> Self {
+        let bytes_max = section.bytes_max.0;
+        let store = before.map(|before| &before.store).filter(|s| s.bytes_max() == bytes_max);
+        let shared = memory.shared.as_ref().filter(|_| section.shared);
+        if shared.is_some() && before.is_none_or(|before| before.shared.is_none()) {
+            // Others were not told of what was written meanwhile, and did not tell: what they have
+            // from before is not used here either.
+            memory.stamps.drop_everything();
+        }
+        let entry_bytes = section.shared_entry_bytes_max.0;
+        let entry_bytes = usize::try_from(entry_bytes).unwrap_or(usize::MAX);
+        Self {
+            keys: memory.keys.clone(),
+            store: store.map_or_else(|| Arc::new(Store::new(bytes_max)), Arc::clone),
+            stamps: Arc::clone(&memory.stamps),
+            flights: memory.flights.clone(),
+            refreshes: memory.refreshes.clone(),
+            habits: Arc::clone(&memory.habits),
+            tallies: Arc::clone(&memory.tallies),
+            shared: shared.map(|shared| (Arc::clone(shared), entry_bytes)),
+        }
+    }
+
+    /// Stores an answer, for other nodes, too.
+    pub(crate) fn keep(&self, key: Key, entry: &Arc<Entry>) {
+        self.store.put(key, entry);
+        if let Some((shared, bytes_max)) = &self.shared {
+            shared.offer(key, entry, *bytes_max);
+        }
+    }
+
+    /// A write, on this node at once, and on the others when [`Telling::done`] has ended.
+    pub(crate) fn write(
+        &self,
+        marks: Vec<Mark>,
+        writer: Option<Writer>,
+    ) -> (Stamped, Option<Telling>) {
+        match &self.shared {
+            None => (self.stamps.write(marks, writer), None),
+            Some((shared, _)) => {
+                let (stamped, telling) = shared.write(marks, writer);
+                (stamped, Some(telling))
+            }
+        }
+    }
+
+    /// Whether every write that was answered on another node is known here.
+    pub(crate) fn knows_all_writes(&self, clock: &SharedClock) -> bool {
+        self.shared.as_ref().is_none_or(|(shared, _)| shared.knows_all_writes(clock.now()))
+    }
 }
 
 impl Cache {
-    /// `None` where the manifest switches it off.
+    /// `None` where the manifest switches it off. `declared`: there is one, or a contract.
     pub(crate) fn build(
-        section: &CacheSection,
+        (section, declared): (&CacheSection, bool),
         api_key_fields: &[HeaderName],
-        seed: &[u8; 16],
+        memory: &Memory,
         before: Option<&Cache>,
     ) -> Option<Self> {
         if !section.enabled {
             return None;
         }
-        let bytes_max = section.bytes_max.0;
-        let held = before.filter(|before| before.held.store.bytes_max() == bytes_max);
-        let fresh = || Held {
-            keys: Keys::new(seed),
-            store: Store::new(bytes_max),
-            stamps: Stamps::default(),
-            flights: Flights::default(),
-            refreshes: Flights::default(),
-            habits: Habits::default(),
-            tallies: Tallies::default(),
-        };
-        let held = held.map_or_else(|| Arc::new(fresh()), |before| Arc::clone(&before.held));
         Some(Self {
-            held,
+            held: Arc::new(Held::new(section, memory, before.map(|before| &*before.held))),
             heuristic: section.heuristic,
+            to_the_letter: !declared,
             stale_if_error: section.stale_if_error.0,
             entry_bytes_max: usize::try_from(section.entry_bytes_max.0).unwrap_or(usize::MAX),
             key_fields: identity::key_fields(api_key_fields),
@@ -118,6 +198,7 @@ impl Cache {
         };
         Some(Rules {
             heuristic: self.heuristic,
+            to_the_letter: self.to_the_letter,
             ttl: declared.and_then(|declared| declared.ttl_ms).map(Duration::from_millis),
             stale_if_error: self.stale_if_error,
             sharing,

@@ -23,7 +23,7 @@ use rustls::ServerConfig;
 
 use crate::admission::AdmissionFigures;
 use crate::auth::{AuthOptions, AuthParts, AuthSetupError, Authenticator};
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::compress::Compression;
 use crate::cors::Cors;
 use crate::installation;
@@ -54,6 +54,8 @@ const UNVERIFIED_KEYS_MAX: u32 = 100_000;
 /// What a configuration is made from.
 #[derive(Debug, Clone)]
 pub struct ConfigInput {
+    /// A manifest or a contract says something of the services; else there are but their answers.
+    pub declared: bool,
     /// The manifest, without a fault.
     pub manifest: Manifest,
     /// The routes made from its contracts.
@@ -75,6 +77,8 @@ pub(crate) struct Environment {
     pub(crate) seed: [u8; 16],
     /// Other nodes are told what callers used up of their limits.
     pub(crate) limits_shared: bool,
+    /// What the response cache never forgets.
+    pub(crate) cache: cache::Memory,
 }
 
 /// Why a configuration cannot be put into force.
@@ -242,7 +246,12 @@ impl Config {
         let auth = authenticator(input, environment, before)?;
         let api_key_fields = api_keys::fields(&input.routes)?;
         let cache_before = before.and_then(|b| b.cache.as_ref());
-        let cache = Cache::build(&manifest.cache, &api_key_fields, &environment.seed, cache_before);
+        let cache = Cache::build(
+            (&manifest.cache, input.declared),
+            &api_key_fields,
+            &environment.cache,
+            cache_before,
+        );
         let compression_before = before.and_then(|b| b.compression.as_ref());
         let tls = match &edge.tls {
             None => None,

@@ -1,5 +1,7 @@
 //! Starting the edge, and what can be asked of it while it runs: reload, figures, drain.
 
+mod sharing;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::admission::AdmissionTried;
 use crate::auth::{AuthParts, CallerKey};
 use crate::body::Place;
+use crate::cache::{self, CacheSharing, SharedCacheOptions};
 use crate::compress::CompressionTried;
 use crate::config::{Config, ConfigError, ConfigInput, Environment};
 use crate::connections::Connections;
@@ -76,6 +79,8 @@ pub struct EdgeOptions {
     pub caller_key: Zeroizing<[u8; 32]>,
     /// The Redis by which nodes share their limits, and what their key is known by there.
     pub limits_shared: Option<(Redis, String)>,
+    /// By what nodes share their caches; `None`: each caches for itself.
+    pub cache_shared: Option<SharedCacheOptions>,
     /// The runtime that keeps issuers' keys fresh.
     pub control: tokio::runtime::Handle,
 }
@@ -91,27 +96,35 @@ pub enum StartError {
     Core(#[from] io::Error),
 }
 
-fn environment(options: &EdgeOptions, cores: usize) -> Result<Environment, StartError> {
+fn environment(options: &mut EdgeOptions, cores: usize) -> Result<Environment, StartError> {
     let mut random = [0u8; 8];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random numbers"))?;
     let caller_key = CallerKey::new(&options.caller_key);
     let outbound = Outbound::new(OutboundOptions::default()).map_err(io::Error::other)?;
     let metrics = Arc::clone(&options.metrics);
+    let seed = caller_key.hash("limits", &[]).as_u128().to_le_bytes();
+    let mut cache = cache::Memory::new(&seed);
+    cache.shared = options.cache_shared.take().map(|shared| {
+        let (clock, metrics) = (Arc::clone(&options.clock), Arc::clone(&options.metrics));
+        let (keys, stamps) = (cache.keys.clone(), Arc::clone(&cache.stamps));
+        Arc::new(cache::Shared::new(shared, clock, metrics, keys, stamps))
+    });
     Ok(Environment {
         cores,
         auth: AuthParts {
             outbound,
             clock: Arc::clone(&options.clock),
             control: options.control.clone(),
-            caller_key: caller_key.clone(),
+            caller_key,
             seed: u64::from_le_bytes(random),
             on_refresh: Arc::new(move |ok| {
                 let outcome = if ok { KeyRefresh::Ok } else { KeyRefresh::Failed };
                 metrics.count(Counter::KeyRefresh(outcome));
             }),
         },
-        seed: caller_key.hash("limits", &[]).as_u128().to_le_bytes(),
+        seed,
         limits_shared: options.limits_shared.is_some(),
+        cache,
     })
 }
 
@@ -154,9 +167,9 @@ impl Edge {
     ///
     /// # Errors
     /// Says which part of the manifest cannot be put into force, or what the system refused.
-    pub fn start(options: EdgeOptions) -> Result<Self, StartError> {
+    pub fn start(mut options: EdgeOptions) -> Result<Self, StartError> {
         let cores = options.cores.max(1);
-        let environment = environment(&options, cores)?;
+        let environment = environment(&mut options, cores)?;
         let config = Config::build(&options.input, &environment, None)?;
         config.apply();
         let shared = Arc::new(Shared {
@@ -268,43 +281,6 @@ impl Edge {
         self.shared.deny.known(now);
     }
 
-    /// Tells other nodes what callers used up of their limits, and hears of them, until the edge
-    /// stops; ends at once where none was named. On the control runtime.
-    pub async fn share_limits(&self) {
-        let reconciler = self.reconciler.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut reconciler) = reconciler else { return };
-        let mut phase = self.phase.subscribe();
-        while *phase.borrow() != Phase::Stopped {
-            let config = self.config();
-            let (now, pause) = reconciler.round(&config.limits).await;
-            drop(config);
-            self.note_sharing(now);
-            let stopped = phase.wait_for(|phase| *phase == Phase::Stopped);
-            let _stopped_or_time = tokio::time::timeout(pause, stopped).await.is_ok();
-        }
-    }
-
-    fn note_sharing(&self, now: Sharing) {
-        let mut before = self.sharing.lock().unwrap_or_else(PoisonError::into_inner);
-        if *before == now {
-            return;
-        }
-        match &now {
-            Sharing::Lost { why } => {
-                tracing::warn!(%why, "limits are not shared; each node counts for itself");
-            }
-            Sharing::Shared { .. } => tracing::info!("limits are shared over Redis"),
-            Sharing::Off | Sharing::Starting => {}
-        }
-        *before = now;
-    }
-
-    /// Whether limits are shared with other nodes.
-    #[must_use]
-    pub fn sharing(&self) -> Sharing {
-        self.sharing.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// What becomes of a request without credentials for an operation of `config`: it goes through
     /// the steps of the stack up to authenticate and never on. Nothing is sent, counted, charged to
     /// a limit or noted for it, so it is safe for operations that write.
@@ -400,6 +376,7 @@ impl Edge {
         }
         set(Gauge::LimitsShared, u64::from(matches!(self.sharing(), Sharing::Shared { .. })));
         set(Gauge::TokenCacheEntries, config.auth.as_ref().map_or(0, |a| a.cached_tokens()) as u64);
+        set(Gauge::CacheShared, u64::from(self.cache_sharing() == CacheSharing::Shared));
         set(Gauge::CacheBytes, self.cached_bytes().unwrap_or_default());
         set(Gauge::Ready, u64::from(self.is_serving()));
         let now = self.clock.now();

@@ -44,7 +44,7 @@ mod tls;
 mod upstream;
 
 pub use admission::{AdmissionFigures, AdmissionTried, Reason as ShedReason};
-pub use cache::{CacheFigures, CacheTried};
+pub use cache::{CacheFigures, CacheSharing, CacheTried, LINK_BOUNDS, SharedCacheOptions};
 pub use compress::CompressionTried;
 pub use config::{Config, ConfigError, ConfigInput, TooManyApiKeyFields, check_api_keys};
 pub use handle::{Drained, Edge, EdgeOptions, StartError, Upstream};

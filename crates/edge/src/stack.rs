@@ -114,7 +114,14 @@ pub(crate) async fn send_on(
         Looked::Answered(passed) => return Ok(passed),
         Looked::Onward(turn) => turn,
     };
-    // A box, because this is rare.
+    // Boxes, because this is rare.
+    if turn.seeks_elsewhere() {
+        let looking = cache::look_elsewhere(context, config, exchange, route, facts, head, turn);
+        turn = match Box::pin(looking).await {
+            Looked::Answered(passed) => return Ok(passed),
+            Looked::Onward(turn) => turn,
+        };
+    }
     if turn.waits()
         && let Some(passed) = Box::pin(turn.wait(context, config, route)).await
     {
@@ -124,7 +131,8 @@ pub(crate) async fn send_on(
     // A slot of the service is taken, or waited for, in `forward` just before it sends.
     if let Err(open) = breaker::check(context, config, route) {
         // What the service answered before says more than what stands in at such a time.
-        return match turn.answered(context, Err(open), exchange.upstream_reached) {
+        let answered = turn.answered(context, Err(open), exchange.upstream_reached);
+        return match answered.everywhere(context).await {
             Err(open) => {
                 let standing_in = fallback::stand_in(context, config, exchange, route, facts, head);
                 standing_in.await.ok_or(open)
@@ -134,7 +142,7 @@ pub(crate) async fn send_on(
     }
     compress::restore_tags(config, exchange, head);
     let outcome = forward::forward(context, config, exchange, route, facts, head, body).await;
-    turn.answered(context, outcome, exchange.upstream_reached)
+    turn.answered(context, outcome, exchange.upstream_reached).everywhere(context).await
 }
 
 /// What a request came to at the door.

@@ -12,12 +12,18 @@ pub struct CacheSection {
     /// Whether answers are kept. Since 0.1.
     pub enabled: bool,
     /// The most that is kept, heads and bodies together; what is asked for least goes first. A
-    /// change empties the cache. Since 0.1.
+    /// change empties the cache of the process. Since 0.1.
     #[schemars(extend("x-min" = "1MiB", "x-max" = "1024GiB"))]
     pub bytes_max: ByteSize,
     /// The largest body that is kept. Since 0.1.
     #[schemars(extend("x-min" = "1KiB", "x-max" = "1GiB"))]
     pub entry_bytes_max: ByteSize,
+    /// Whether nodes share their caches where `REDIS_URL` names a Redis: what one stored the others
+    /// use, and a write on one makes invalid what the others hold. Since 0.1.
+    pub shared: bool,
+    /// The largest answer that is shared, head and body together. Since 0.1.
+    #[schemars(extend("x-min" = "1KiB", "x-max" = "1MiB"))]
+    pub shared_entry_bytes_max: ByteSize,
     /// Whether an answer that says nothing but when it was last modified counts as fresh for a
     /// tenth of the time since then, an hour at most (RFC 9111 section 4.2.2). Since 0.1.
     pub heuristic: bool,
@@ -33,6 +39,8 @@ impl Default for CacheSection {
             enabled: true,
             bytes_max: ByteSize(64 << 20),
             entry_bytes_max: ByteSize(1 << 20),
+            shared: true,
+            shared_entry_bytes_max: ByteSize(256 << 10),
             heuristic: true,
             stale_if_error: HumanDuration::from_secs(600),
         }

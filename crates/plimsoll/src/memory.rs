@@ -274,6 +274,11 @@ impl Memory {
         Ok((keyring.caller_key().map_err(Failure::failed)?, keyring.kek_id()))
     }
 
+    /// What seals what other nodes are to read.
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.shared.keyring)
+    }
+
     /// What the documents of the plan say now.
     pub(crate) fn plan_says(&self, facts: PlanFacts) {
         self.shared.plan.reads(facts);

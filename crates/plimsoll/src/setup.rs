@@ -81,7 +81,12 @@ impl Source {
         journeys::join(&mut loaded, &routes)?;
         let mut files = loaded.files;
         files.extend(loaded.path.clone());
+        let declared = match self {
+            Self::File(_) => true,
+            Self::Upstream { contract, .. } => contract.is_some(),
+        };
         let input = ConfigInput {
+            declared,
             manifest: loaded.manifest,
             routes,
             base: loaded.base_dir,

@@ -5,7 +5,7 @@
 //!   again and stopped by us, over the binaries found on the machine.
 //! - [`migrate`]: each room's migrations in its own schema, under one lock, then its grants.
 //! - [`lint`]: what a migration may not do while the release before it still runs.
-//! - [`Redis`]: what nodes share for a while, over one connection with deadlines.
+//! - [`Redis`], [`RedisLink`]: what nodes share for a while, over connections with deadlines.
 //! - [`backup`]: one file with everything, and the way back.
 //!
 //! It never knows what the data means: each room brings its own schema, migrations and queries.
@@ -27,7 +27,7 @@ pub use connect::{DATABASE, OWNER_ROLE, RUNTIME_ROLE, SERVER_MAJOR_MIN, SUPERUSE
 pub use error::StoreError;
 pub use facts::{Fact, Weight, facts_outside};
 pub use migrate::{MigrateError, Migrated, MigratedRoom, migrate};
-pub use redis::{Redis, RedisError, RedisScript};
+pub use redis::{LinkBounds, Redis, RedisError, RedisLink, RedisScript};
 pub use sqlx::{PgConnection, PgPool};
 pub use store::{Store, StoreOptions, StoreState};
 

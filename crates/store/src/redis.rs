@@ -1,12 +1,16 @@
 //! Redis: what nodes share for a while. One connection, made anew when it breaks; every call has a
 //! deadline, and nothing waits in a queue.
 
+mod link;
+
 use std::fmt;
 use std::time::Duration;
 
 use plimsoll_manifest::env::Secret;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Script};
+
+pub use link::{LinkBounds, RedisLink};
 
 /// How long making a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -22,6 +26,9 @@ pub enum RedisError {
     /// It cannot be reached, or broke off.
     #[error("Redis cannot be reached: {0}")]
     Unreachable(#[source] redis::RedisError),
+    /// There is no connection to it.
+    #[error("Redis is not connected")]
+    Away,
     /// It refuses: a password, a right, a command it does not know.
     #[error("Redis refuses: {0}")]
     Refused(#[source] redis::RedisError),

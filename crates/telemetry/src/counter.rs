@@ -6,9 +6,9 @@ mod labels;
 use crate::names::{self, Name};
 
 pub use labels::{
-    AnswerCoding, AuditRefusal, AuthOutcome, CacheOutcome, CacheResult, CallBound,
+    AnswerCoding, AuditRefusal, AuthOutcome, CacheOutcome, CacheResult, CacheTold, CallBound,
     ConnectionRefusal, HealthCheck, InstallationOutcome, KeyRefresh, KeyedWrite, OtlpRefusal,
-    OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
+    OtlpSignal, Reload, SharedCache, SlowClient, SpanDrop, UpstreamErrorKind,
 };
 
 /// Something that happened once.
@@ -28,6 +28,10 @@ pub enum Counter<'a> {
     TokenCache(CacheResult),
     /// The response cache had to do with a request.
     Cache(CacheOutcome),
+    /// An answer went to other nodes' caches, or was looked for there.
+    SharedCache(SharedCache),
+    /// A write was answered of which other nodes were told.
+    CacheTold(CacheTold),
     /// An issuer's keys were fetched.
     KeyRefresh(KeyRefresh),
     /// The manifest was reloaded.
@@ -195,9 +199,11 @@ const INSTALLATIONS: Group =
     group(&names::INSTALLATIONS, after(&COMPRESSION_SKIPPED), InstallationOutcome::LABELS);
 const KEYED_WRITES: Group = group(&names::KEYED_WRITES, after(&INSTALLATIONS), KeyedWrite::LABELS);
 const CACHE: Group = group(&names::CACHE_REQUESTS, after(&KEYED_WRITES), CacheOutcome::LABELS);
+const CACHE_SHARED: Group = group(&names::CACHE_SHARED_ANSWERS, after(&CACHE), SharedCache::LABELS);
+const CACHE_TOLD: Group = group(&names::CACHE_TOLD, after(&CACHE_SHARED), CacheTold::LABELS);
 
 /// Every group, in the order of the array.
-pub(crate) static GROUPS: [Group; 24] = [
+pub(crate) static GROUPS: [Group; 26] = [
     ACCEPTED,
     REFUSED,
     TLS_FAILED,
@@ -222,10 +228,12 @@ pub(crate) static GROUPS: [Group; 24] = [
     INSTALLATIONS,
     KEYED_WRITES,
     CACHE,
+    CACHE_SHARED,
+    CACHE_TOLD,
 ];
 
 /// The length of the array.
-pub(crate) const FIXED: usize = after(&CACHE);
+pub(crate) const FIXED: usize = after(&CACHE_TOLD);
 
 impl<'a> Counter<'a> {
     pub(crate) fn place(self) -> Place<'a> {
@@ -237,6 +245,8 @@ impl<'a> Counter<'a> {
             Counter::Auth(outcome) => AUTH.start + outcome as usize,
             Counter::TokenCache(result) => TOKEN_CACHE.start + result as usize,
             Counter::Cache(outcome) => CACHE.start + outcome as usize,
+            Counter::SharedCache(what) => CACHE_SHARED.start + what as usize,
+            Counter::CacheTold(outcome) => CACHE_TOLD.start + outcome as usize,
             Counter::KeyRefresh(outcome) => KEYS.start + outcome as usize,
             Counter::Reload(outcome) => RELOADS.start + outcome as usize,
             Counter::AccessLogDropped => LOG_DROPPED.start,
@@ -315,6 +325,8 @@ pub enum Gauge {
     TokenCacheEntries,
     /// Bytes the response cache holds.
     CacheBytes,
+    /// 1 while the cache is shared with other nodes, else 0.
+    CacheShared,
     /// Chunks of the access log that wait to be written.
     AccessLogQueued,
     /// 1 while the node takes traffic, else 0.
@@ -367,6 +379,7 @@ impl Gauge {
         (Gauge::LimitsShared, &names::LIMITS_SHARED),
         (Gauge::TokenCacheEntries, &names::TOKEN_CACHE_ENTRIES),
         (Gauge::CacheBytes, &names::CACHE_BYTES),
+        (Gauge::CacheShared, &names::CACHE_SHARED),
         (Gauge::AccessLogQueued, &names::ACCESS_LOG_QUEUED),
         (Gauge::Ready, &names::READY),
         (Gauge::DatabaseUp, &names::DATABASE_UP),

@@ -31,9 +31,9 @@ pub use access::{
     AccessLog, AccessLogOptions, AccessLogStop, AccessWriter, StillWriting,
 };
 pub use counter::{
-    AnswerCoding, AuditRefusal, AuthOutcome, CacheOutcome, CacheResult, CallBound,
+    AnswerCoding, AuditRefusal, AuthOutcome, CacheOutcome, CacheResult, CacheTold, CallBound,
     ConnectionRefusal, Counter, Gauge, HealthCheck, InstallationOutcome, KeyRefresh, KeyedWrite,
-    OtlpRefusal, OtlpSignal, Reload, SlowClient, SpanDrop, UpstreamErrorKind,
+    OtlpRefusal, OtlpSignal, Reload, SharedCache, SlowClient, SpanDrop, UpstreamErrorKind,
 };
 pub use doc::metrics_page;
 pub use logging::{LogError, LogFormat, init_logging, init_logging_filtered};

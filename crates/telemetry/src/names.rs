@@ -116,6 +116,12 @@ names! {
         "Requests that the response cache answered, or whose answer it stored.";
     CACHE_BYTES = "plimsoll_cache_bytes" Gauge "bytes" [],
         "Bytes of answers that the response cache holds, heads and bodies together.";
+    CACHE_SHARED = "plimsoll_cache_shared" Gauge "boolean" [],
+        "1 while the response cache is shared with other nodes over Redis, else 0.";
+    CACHE_SHARED_ANSWERS = "plimsoll_cache_shared_answers_total" Counter "answers" ["result"],
+        "Answers looked for among those of other nodes, or stored for them, by what became of it.";
+    CACHE_TOLD = "plimsoll_cache_writes_told_total" Counter "writes" ["outcome"],
+        "Writes of which other nodes were told before their answer, by whether all had heard.";
     KEY_REFRESHES = "plimsoll_key_refreshes_total" Counter "fetches" ["outcome"],
         "Fetches of issuers' keys.";
     COMPRESSED = "plimsoll_compressed_answers_total" Counter "answers" ["coding"],

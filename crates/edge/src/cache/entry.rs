@@ -17,7 +17,7 @@ use super::tally::Tally;
 
 /// How far the wall clocks of two nodes may lie apart. A token that another node gave is obeyed as
 /// if it had been given so much later.
-const CLOCKS_APART_MAX: Duration = Duration::from_secs(2);
+pub(super) const CLOCKS_APART_MAX: Duration = Duration::from_secs(2);
 
 /// When an answer was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +161,8 @@ impl Entry {
         if is_fresh {
             return Use::Fresh;
         }
-        if !terms.strict && control.max_stale.is_some_and(|max| stale <= seconds(max)) {
+        let takes = !terms.strict && !terms.revalidates;
+        if takes && control.max_stale.is_some_and(|max| stale <= seconds(max)) {
             return Use::Taken;
         }
         if within(terms.while_revalidating) {
@@ -208,12 +209,13 @@ mod tests {
     }
 
     fn terms() -> impl Strategy<Value = Terms> {
-        (0_u64..9, 0_u64..9, 0_u64..9, 0_u64..9, any::<bool>()).prop_map(
-            |(age, fresh, revalidating, error, strict)| Terms {
+        (0_u64..9, 0_u64..9, 0_u64..9, 0_u64..9, any::<bool>(), any::<bool>()).prop_map(
+            |(age, fresh, revalidating, error, strict, revalidates)| Terms {
                 audience: Audience::Anyone,
                 age: SECOND * u32::try_from(age).unwrap(),
                 fresh: Duration::from_secs(fresh),
                 strict,
+                revalidates,
                 // As they are judged: what is strict is never used stale.
                 while_revalidating: Duration::from_secs(if strict { 0 } else { revalidating }),
                 if_error: Duration::from_secs(if strict { 0 } else { error }),
@@ -238,7 +240,7 @@ mod tests {
             match held.judge(&control, &Demand::default(), &Stamps::default(), now) {
                 Use::Fresh => prop_assert!(fresh),
                 Use::Taken => {
-                    prop_assert!(!fresh && !terms.strict);
+                    prop_assert!(!fresh && !terms.strict && !terms.revalidates);
                     prop_assert!(stale <= Duration::from_secs(max_stale.unwrap()));
                 }
                 Use::WhileRevalidating => {

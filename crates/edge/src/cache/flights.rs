@@ -40,7 +40,7 @@ struct Flight {
 type Shard = Mutex<HashMap<Key, Arc<Flight>, ahash::RandomState>>;
 
 /// See the module's page. It holds no more than there are requests under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Flights(Arc<[Shard]>);
 
 impl Default for Flights {

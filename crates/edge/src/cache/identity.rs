@@ -34,8 +34,8 @@ pub(crate) enum Identity {
     },
     /// Somebody who showed what nobody here verified.
     Unverified {
-        /// It is `Authorization` and nothing else.
-        only_authorization: bool,
+        /// Whoever shows this, where it is `Authorization` and nothing else.
+        bearer: Option<Subject>,
         /// All of what they showed.
         writer: Writer,
     },
@@ -66,15 +66,16 @@ impl Identity {
             return Self::Nobody;
         }
         let writer = keys.writer(authorization().chain([&b""[..]]).chain(others()));
-        Self::Unverified { only_authorization: !any_other, writer }
+        let bearer = (!any_other).then(|| keys.bearer(authorization()));
+        Self::Unverified { bearer, writer }
     }
 
     pub(crate) fn credentials(self) -> Credentials {
         match self {
             Self::Nobody => Credentials::None,
             Self::Verified { .. } => Credentials::Verified,
-            Self::Unverified { only_authorization: true, .. } => Credentials::Authorization,
-            Self::Unverified { .. } => Credentials::Other,
+            Self::Unverified { bearer: Some(_), .. } => Credentials::Authorization,
+            Self::Unverified { bearer: None, .. } => Credentials::Other,
         }
     }
 
@@ -91,7 +92,8 @@ impl Identity {
     pub(crate) fn partition(self, audience: Audience) -> Option<Partition> {
         match (audience, self) {
             (Audience::Anyone, _) | (Audience::Anonymous, Self::Nobody) => Some(Partition::Shared),
-            (Audience::Subject, Self::Verified { subject, .. }) => {
+            (Audience::Subject, Self::Verified { subject, .. })
+            | (Audience::Subject, Self::Unverified { bearer: Some(subject), .. }) => {
                 Some(Partition::Subject(subject))
             }
             (Audience::Anonymous | Audience::Subject, _) => None,
@@ -133,17 +135,17 @@ mod tests {
             ("x-auth-token", false),
             ("proxy-authorization", false),
         ] {
-            let shown = identity(&[(field, "a")]);
-            let Identity::Unverified { only_authorization, .. } = shown else {
-                panic!("{field}: {shown:?}")
-            };
-            assert_eq!(only_authorization, only, "{field}");
-            assert_ne!(shown.writer(), identity(&[(field, "b")]).writer(), "{field}");
-            assert_eq!(shown.own(), None, "{field}");
+            let (shown, other) = (identity(&[(field, "a")]), identity(&[(field, "b")]));
+            let Identity::Unverified { bearer, .. } = shown else { panic!("{field}: {shown:?}") };
+            assert_eq!(bearer.is_some(), only, "{field}");
+            assert_ne!(shown.writer(), other.writer(), "{field}");
+            assert_eq!(shown.own().is_some(), only, "{field}");
+            assert!(!only || shown.own() != other.own());
+            assert_eq!(shown.own(), identity(&[(field, "a")]).own());
             assert!(!shown.is_among(Audience::Anonymous) && shown.is_among(Audience::Anyone));
         }
         let both = identity(&[("authorization", "a"), ("cookie", "b")]);
-        assert!(matches!(both, Identity::Unverified { only_authorization: false, .. }));
+        assert!(matches!(both, Identity::Unverified { bearer: None, .. }));
         assert_ne!(both.writer(), identity(&[("authorization", "b"), ("cookie", "a")]).writer());
     }
 }

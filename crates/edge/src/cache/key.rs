@@ -3,6 +3,8 @@
 
 use std::hash::Hasher as _;
 
+use plimsoll_http_kit::caching::storing::Audience;
+use plimsoll_http_kit::caching::vary::Selection;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// What a stored answer is found by. It can be made from a [`Place`] and a [`Partition`] alone.
@@ -16,7 +18,14 @@ impl Key {
     }
 }
 
-/// A verified subject with the rights it showed; made by [`super::Identity`] alone.
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A verified subject with the rights it showed, or whoever shows some credentials; made by
+/// [`super::Identity`] alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subject(u128);
 
@@ -50,6 +59,7 @@ pub(crate) struct Place<'p> {
 }
 
 /// Makes keys. The same on nodes with the same seed.
+#[derive(Clone)]
 pub(crate) struct Keys(SipHasher13);
 
 impl std::fmt::Debug for Keys {
@@ -100,9 +110,30 @@ impl Keys {
         Subject(self.all(4, shown))
     }
 
+    /// Whoever shows this `Authorization`, which nobody verified.
+    pub(super) fn bearer<'p>(&self, shown: impl Iterator<Item = &'p [u8]>) -> Subject {
+        Subject(self.all(7, shown))
+    }
+
     /// A writer by what it is told from others by.
     pub(super) fn writer<'p>(&self, shown: impl Iterator<Item = &'p [u8]>) -> Writer {
         Writer(half(self.all(5, shown)))
+    }
+
+    /// What tells the answers under one key apart that different requests select.
+    pub(super) fn variant(&self, selection: &Selection, audience: Audience) -> Vec<u8> {
+        let mut parts = Parts::new(self, 6);
+        parts.add(&[match audience {
+            Audience::Anyone => 0,
+            Audience::Anonymous => 1,
+            Audience::Subject => 2,
+        }]);
+        for (name, value) in selection.fields() {
+            parts.add(name.as_str().as_bytes());
+            parts.add(&[u8::from(value.is_some())]);
+            parts.add(value.unwrap_or_default());
+        }
+        parts.finish().to_le_bytes().to_vec()
     }
 
     fn all<'p>(&self, domain: u8, shown: impl Iterator<Item = &'p [u8]>) -> u128 {

@@ -22,6 +22,16 @@ const CHUNK: usize = 1 << 12;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ordinal(u64);
 
+impl Ordinal {
+    /// After everything that will ever happen.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// What was asked for then was asked for before this.
+    pub(super) fn just_before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
 /// What a write left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamped {
@@ -67,13 +77,20 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct Stamps {
     next: AtomicU64,
+    /// Up to when everything is invalid.
+    everything: AtomicU64,
     marks: Table,
     writers: Table,
 }
 
 impl Default for Stamps {
     fn default() -> Self {
-        Self { next: AtomicU64::new(0), marks: Table::new(MARKS), writers: Table::new(WRITERS) }
+        Self {
+            next: AtomicU64::new(0),
+            everything: AtomicU64::new(0),
+            marks: Table::new(MARKS),
+            writers: Table::new(WRITERS),
+        }
     }
 }
 
@@ -106,9 +123,16 @@ impl Stamps {
         Stamped { ordinal, before: before.max(written.unwrap_or_default()) }
     }
 
+    /// Whatever was asked for before now is no longer valid.
+    pub(crate) fn drop_everything(&self) -> Ordinal {
+        let ordinal = self.event();
+        self.everything.fetch_max(ordinal.0, Ordering::SeqCst);
+        ordinal
+    }
+
     /// Up to when what was asked for under `mark` is invalid.
     pub(crate) fn invalidated(&self, mark: Mark) -> Ordinal {
-        self.marks.get(mark.0)
+        self.marks.get(mark.0).max(Ordinal(self.everything.load(Ordering::SeqCst)))
     }
 
     /// When `writer` wrote last.
@@ -156,6 +180,16 @@ mod tests {
                 prop_assert_eq!(begun >= stamps.invalidated(Mark(u64::from(mark))), valid);
             }
         }
+    }
+
+    #[test]
+    fn what_was_asked_before_everything_was_dropped_is_invalid() {
+        let stamps = Stamps::default();
+        let before = stamps.now();
+        let dropped = stamps.drop_everything();
+        assert!(before < stamps.invalidated(Mark(1)) && stamps.now() >= dropped);
+        assert!(stamps.now() >= stamps.invalidated(Mark(1)));
+        assert_eq!(stamps.write([Mark(1)], None).before, Ordinal::default());
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl Held {
             age: zero,
             fresh: FRESH,
             strict: false,
+            revalidates: false,
             while_revalidating: zero,
             if_error: zero,
             omitted: Default::default(),
@@ -147,7 +148,7 @@ impl Held {
             subject: self.keys.subject([NAME, name].map(str::as_bytes).into_iter()),
             writer: writer(name),
         };
-        let shown = Identity::Unverified { only_authorization: false, writer: writer("shown") };
+        let shown = Identity::Unverified { bearer: None, writer: writer("shown") };
         let all = [Identity::Nobody, subject("one"), subject("other"), shown];
         let place = Self::place("/");
         let shared = self.keys.key(&place, Partition::Shared);

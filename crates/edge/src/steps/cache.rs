@@ -7,6 +7,7 @@
 //! is invalidated, and its writer is never again shown what is older.
 
 mod answered;
+mod elsewhere;
 mod read;
 mod refresh;
 mod serve;
@@ -16,21 +17,22 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
 use plimsoll_http_kit::caching::conditional;
 use plimsoll_http_kit::caching::storing::Rules;
 use plimsoll_http_kit::hygiene::{RequestFacts, host_of};
 use plimsoll_http_kit::{Code, Problem};
 
 use crate::body::Unasked;
-use crate::cache::{self, Habit, Held};
+use crate::cache::{self, Habit, Held, Telling};
 use crate::config::Config;
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
 use crate::steps::forward::{self, Passed};
 use crate::steps::route::Route;
 
+pub(crate) use elsewhere::look_elsewhere;
 use read::{Read, Sought};
 pub(crate) use tee::Tee;
 use write::Write;
@@ -57,6 +59,30 @@ pub(crate) enum Turn {
     Read(Box<Read>),
     /// A write.
     Write(Box<Write>),
+}
+
+/// What the client gets, and what its answer waits for.
+pub(crate) struct Answered {
+    outcome: Result<Passed, Problem>,
+    /// A write of which other nodes are told.
+    telling: Option<Telling>,
+}
+
+impl From<Result<Passed, Problem>> for Answered {
+    fn from(outcome: Result<Passed, Problem>) -> Self {
+        Self { outcome, telling: None }
+    }
+}
+
+impl Answered {
+    /// What the client gets, once no other node uses what was before it.
+    pub(crate) async fn everywhere(self, context: &ConnContext) -> Result<Passed, Problem> {
+        if let Some(telling) = self.telling {
+            // A box, because this is rare.
+            Box::pin(telling.done(&context.core.shard)).await;
+        }
+        self.outcome
+    }
 }
 
 /// A read of an operation that never answered what may be stored.
@@ -117,8 +143,8 @@ pub(crate) fn look(
 }
 
 /// A write turned out to be done whose answer did not come this way: what it changed is made
-/// invalid.
-pub(crate) fn written(
+/// invalid, on every node.
+pub(crate) async fn written(
     context: &ConnContext,
     config: &Config,
     exchange: &Exchange,
@@ -127,12 +153,26 @@ pub(crate) fn written(
 ) {
     let Some(cache) = &config.cache else { return };
     let Some(operation) = cache::cacheable(route) else { return };
-    if let Some(write) = Write::new(context, cache, exchange, operation, head) {
-        write.done();
+    let write = Write::new(context, cache, exchange, operation, head);
+    if let Some(telling) = write.and_then(Write::done) {
+        telling.done(&context.core.shard).await;
+    }
+}
+
+/// Says when a write was done in an answer that does not come from the service now. A replay says
+/// now, too: when it was first done is older than what its client may have been told since.
+pub(crate) fn say_fresh(context: &ConnContext, config: &Config, headers: &mut HeaderMap) {
+    if config.cache.is_some() {
+        headers.insert(read::PLIMSOLL_FRESH, HeaderValue::from(context.core.clock.unix_ms()));
     }
 }
 
 impl Turn {
+    /// Whether other nodes may have stored an answer.
+    pub(crate) fn seeks_elsewhere(&self) -> bool {
+        matches!(self, Self::Read(read) if read.seeks_elsewhere())
+    }
+
     /// Whether another request's answer is waited for.
     pub(crate) fn waits(&self) -> bool {
         matches!(self, Self::Read(read) if read.waits())
@@ -163,14 +203,14 @@ impl Turn {
         context: &ConnContext,
         outcome: Result<Passed, Problem>,
         reached: bool,
-    ) -> Result<Passed, Problem> {
+    ) -> Answered {
         match (self, outcome) {
-            (Self::Past, outcome) => outcome,
+            (Self::Past, outcome) => outcome.into(),
             (Self::Dormant(dormant), outcome) => {
                 answered::wake(context, &dormant, &outcome);
-                outcome
+                outcome.into()
             }
-            (Self::Read(read), outcome) => read.answered(context, outcome),
+            (Self::Read(read), outcome) => read.answered(context, outcome).into(),
             (Self::Write(write), outcome) => (*write).answered(context, outcome, reached),
         }
     }

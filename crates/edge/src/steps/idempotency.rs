@@ -30,9 +30,9 @@ use crate::cors::Cors;
 use crate::exchange::Exchange;
 use crate::router::Operation;
 use crate::stack;
-use crate::steps::accept;
 use crate::steps::forward::{self, Passed};
 use crate::steps::route::Route;
+use crate::steps::{accept, cache};
 
 pub(crate) use execute::execute;
 
@@ -150,7 +150,7 @@ pub(crate) async fn begin(
             Ok(Passed::Granted(Box::new(Execution { lease, held, facts, route, key })))
         }
         Ok(outcome) => {
-            let (became, answer) = told(config, route, outcome);
+            let (became, answer) = told(context, config, route, outcome);
             count(became);
             answer
         }
@@ -170,12 +170,13 @@ pub(crate) async fn begin(
 
 /// What a claim that was not granted is answered.
 fn told(
+    context: &ConnContext,
     config: &Config,
     route: Route<'_>,
     outcome: Outcome,
 ) -> (KeyedWrite, Result<Passed, Problem>) {
     match outcome {
-        Outcome::Replay(answer) => (KeyedWrite::Replayed, Ok(replay(config, *answer))),
+        Outcome::Replay(answer) => (KeyedWrite::Replayed, Ok(replay(context, config, *answer))),
         Outcome::Unknown(since) => {
             (KeyedWrite::Unknown, Err(problems::unknown(config, route, Some(since))))
         }
@@ -367,11 +368,12 @@ fn cut(text: &str, bytes_max: usize) -> String {
 }
 
 /// The first one's answer, once more.
-fn replay(config: &Config, answer: Answer) -> Passed {
+fn replay(context: &ConnContext, config: &Config, answer: Answer) -> Passed {
     let is_whole = answer.body.is_some();
     let mut response = kept(config, answer);
     let headers = response.headers_mut();
     headers.insert(REPLAYED, TRUE);
+    cache::say_fresh(context, config, headers);
     if !is_whole {
         headers.insert(REPLAYED_BODY, NOT_KEPT);
     }

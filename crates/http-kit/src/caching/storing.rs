@@ -37,6 +37,9 @@ pub enum Sharing {
 /// The operator's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
+    /// Nobody declared anything of the service, so that its answers are taken by their word: what
+    /// says `must-revalidate` is for all (RFC 9111 §3.5), not only for the same `Authorization`.
+    pub to_the_letter: bool,
     /// `Last-Modified` alone makes an answer fresh for a while (RFC 9111 §4.2.2).
     pub heuristic: bool,
     /// How long answers are fresh that do not say so themselves.
@@ -74,7 +77,7 @@ pub enum Audience {
     Anyone,
     /// Those who show nothing.
     Anonymous,
-    /// The subject who asked.
+    /// The subject who asked, or whoever shows the same `Authorization`.
     Subject,
 }
 
@@ -89,6 +92,9 @@ pub struct Terms {
     pub fresh: Duration,
     /// It is never used stale, whatever the client or the operator would take.
     pub strict: bool,
+    /// It is not used stale on the client's word alone: it has `s-maxage`, which holds what
+    /// `proxy-revalidate` says (RFC 9111 §5.2.2.10).
+    pub revalidates: bool,
     /// How long beyond it is used while a newer one is fetched.
     pub while_revalidating: Duration,
     /// How long beyond it stands in for a failing service.
@@ -168,7 +174,7 @@ pub fn judge(
         Lifetime::Heuristic(guessed) if rules.heuristic => guessed,
         Lifetime::Heuristic(_) | Lifetime::Unsaid => return Err(Unstored::NoFreshness),
     };
-    let audience = audience(asked.credentials, rules.sharing, &control)?;
+    let audience = audience(asked.credentials, rules, &control)?;
     let age = freshness::initial_age(headers, times.delay, now);
     let strict = control.forbids_stale();
     let beyond = |seconds: Option<u64>| Duration::from_secs(seconds.unwrap_or(0));
@@ -178,6 +184,7 @@ pub fn judge(
         // An age that cannot be read may be any age.
         fresh: if control.no_cache || age.is_none() { Duration::ZERO } else { fresh },
         strict,
+        revalidates: control.s_maxage.is_some(),
         while_revalidating: match strict {
             true => Duration::ZERO,
             false => beyond(control.stale_while_revalidate),
@@ -230,13 +237,14 @@ fn refuse(
 }
 
 /// Whom an answer is for: for all only where it, or the operator, says so; for a verified subject
-/// alone else. What somebody unverified was answered is for nobody else, and we cannot tell who
-/// that was (RFC 9111 §3.5).
+/// alone else. What somebody unverified was answered is for nobody else, and is stored only where
+/// it says `must-revalidate` (RFC 9111 §3.5).
 fn audience(
     credentials: Credentials,
-    sharing: Sharing,
+    rules: &Rules,
     control: &ResponseControl,
 ) -> Result<Audience, Unstored> {
+    let sharing = rules.sharing;
     let said = match sharing {
         Sharing::Apart => false,
         Sharing::Declared => true,
@@ -246,9 +254,10 @@ fn audience(
         _ if said => Ok(Audience::Anyone),
         Credentials::None => Ok(Audience::Anonymous),
         Credentials::Verified => Ok(Audience::Subject),
-        // The third of the three ways in RFC 9111 §3.5, for `Authorization` and nothing else.
+        // The third of the three ways in RFC 9111 §3.5. Services that say so mean "not stale", and
+        // seldom "for all": where anything is declared, whoever shows the very same gets it.
         Credentials::Authorization if control.must_revalidate && sharing == Sharing::AsSaid => {
-            Ok(Audience::Anyone)
+            Ok(if rules.to_the_letter { Audience::Anyone } else { Audience::Subject })
         }
         Credentials::Authorization | Credentials::Other => Err(Unstored::Credentials),
     }

@@ -73,6 +73,20 @@ impl Selection {
         })
     }
 
+    /// The fields with their values in the form in which they are compared; `None` where the
+    /// request had none.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = (&HeaderName, Option<&[u8]>)> {
+        self.0.iter().map(|(name, value)| (name, value.as_deref()))
+    }
+
+    /// From what [`Selection::fields`] gave. `None` where they are too many.
+    #[must_use]
+    pub fn from_fields(fields: Vec<(HeaderName, Option<Vec<u8>>)>) -> Option<Self> {
+        let boxed =
+            |(name, value): (HeaderName, Option<Vec<u8>>)| (name, value.map(Vec::into_boxed_slice));
+        (fields.len() <= VARY_NAMES_MAX).then(|| Self(fields.into_iter().map(boxed).collect()))
+    }
+
     /// Bytes it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use plimsoll_base::{SharedClock, SystemClock, failpoint};
 use plimsoll_edge::auth::dev_issuer::DevIssuer;
-use plimsoll_edge::{Drained, Edge, EdgeOptions, Listener};
+use plimsoll_edge::{Drained, Edge, EdgeOptions, LINK_BOUNDS, Listener, SharedCacheOptions};
 use plimsoll_manifest::{AccessLogFormat, ListenAddr, Manifest, Overrides, env};
 use plimsoll_snapshot::NodeReport;
-use plimsoll_store::Redis;
+use plimsoll_store::{Redis, RedisLink};
 use plimsoll_telemetry::{
     AccessFormat, AccessLog, AccessLogOptions, AccessLogStop, LogFormat, Metrics, MetricsOptions,
 };
@@ -130,6 +130,7 @@ impl Started {
         })
         .await?;
         let (caller_key, key_id) = memory.caller_key()?;
+        let cache_shared = cache_shared(&memory, &key_id)?;
         let limits_shared = redis()?.map(|redis| (redis, key_id));
         let edge = Edge::start(EdgeOptions {
             input: setup.input.clone(),
@@ -142,6 +143,7 @@ impl Started {
             writes: Some(memory.writes()),
             caller_key,
             limits_shared,
+            cache_shared,
             control: Handle::current(),
         });
         let edge = Arc::new(edge.map_err(|error| Failure::faults(vec![error.to_string()]))?);
@@ -165,6 +167,18 @@ impl Started {
 fn redis() -> Result<Option<Redis>, Failure> {
     let url = env::secret("REDIS_URL").map_err(Failure::failed)?;
     url.map(|url| Redis::new(&url)).transpose().map_err(Failure::failed)
+}
+
+/// By what nodes share their caches, where the environment names a Redis.
+fn cache_shared(memory: &Memory, key_id: &str) -> Result<Option<SharedCacheOptions>, Failure> {
+    let Some(url) = env::secret("REDIS_URL").map_err(Failure::failed)? else { return Ok(None) };
+    let link = || RedisLink::new(&url, LINK_BOUNDS).map_err(Failure::failed);
+    Ok(Some(SharedCacheOptions {
+        links: [link()?, link()?, link()?],
+        namespace: key_id.to_owned(),
+        keyring: memory.keyring(),
+        node: uuid::Uuid::new_v4().as_u128(),
+    }))
 }
 
 /// What this node says of itself to the others.
@@ -271,6 +285,8 @@ async fn serve(
     }
     let edge = Arc::clone(&node.edge);
     faces.spawn(async move { edge.share_limits().await });
+    let edge = Arc::clone(&node.edge);
+    faces.spawn(async move { edge.share_cache().await });
     let stop =
         run_until_stopped(&node, &clock, &mut signals, arguments, source, setup, &mut lock).await;
     node.set_draining();

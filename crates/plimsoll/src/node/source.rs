@@ -1,5 +1,7 @@
 //! What the console shows, read from the edge.
 
+mod sharing;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -8,7 +10,6 @@ use plimsoll_console::{
     CachedRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason,
     RouteRow, Source, UpstreamRow,
 };
-use plimsoll_edge::limit::sharing::Sharing;
 use plimsoll_edge::router::Operation;
 use plimsoll_edge::{AdmissionFigures, BreakerState, CacheFigures, Config};
 use plimsoll_ledger::SealerState;
@@ -161,7 +162,8 @@ impl Source for Node {
         }
         reasons.extend(config.admissions(self.clock.now()).filter_map(|(s, f)| shedding(s, &f)));
         reasons.extend(self.memory_reasons());
-        reasons.extend(sharing_reason(&self.edge.sharing()));
+        reasons.extend(sharing::limits(&self.edge.sharing()));
+        reasons.extend(sharing::cache(&self.edge.cache_sharing()));
         Readiness { ready: !draining && !keys_missing, draining, reasons }
     }
 
@@ -169,14 +171,7 @@ impl Source for Node {
         let config = self.edge.config();
         let mut notices = self.refusals();
         notices.extend(self.smoked.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
-        if self.edge.sharing() == (Sharing::Shared { apart: true }) {
-            notices.push(Notice {
-                level: NoticeLevel::Warning,
-                title: "Some nodes count limits apart".to_owned(),
-                why: "Another node uses this Redis with another key-encrypting key.".to_owned(),
-                next: "Give all nodes the same PLIMSOLL_KEK_FILE.".to_owned(),
-            });
-        }
+        notices.extend(sharing::apart(&self.edge.sharing()));
         let open = config.breakers(self.clock.now());
         notices.extend(open.take(BREAKERS_NOTICED_MAX).map(|(o, state)| set_aside(o, state)));
         notices.extend(self.restart_notice());
@@ -361,16 +356,6 @@ fn shedding(service: &str, figures: &AdmissionFigures) -> Option<Reason> {
         next: "Critical operations go first; docs/admission.md, When load is shed, says what to \
                look at."
             .to_owned(),
-    })
-}
-
-/// Each node counts for itself where it should not. An edge serves all the same.
-fn sharing_reason(sharing: &Sharing) -> Option<Reason> {
-    let Sharing::Lost { why } = sharing else { return None };
-    Some(Reason {
-        code: "limits_not_shared".to_owned(),
-        why: format!("Limits are not shared with other nodes: {why}."),
-        next: "Requests go on, each node by its own count, until Redis is back.".to_owned(),
     })
 }
 

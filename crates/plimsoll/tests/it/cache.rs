@@ -3,6 +3,7 @@
 mod backend;
 mod fresh;
 mod joined;
+mod several;
 mod users;
 
 use std::sync::Arc;
@@ -47,20 +48,9 @@ impl Kept {
     fn start(more: &str, handler: impl Fn(&Asked) -> Said + Send + Sync + 'static) -> Self {
         let backend = Backend::start(handler);
         let issuer = TestIssuer::new("key-1").unwrap();
-        let manifest = format!(
-            "[edge]\ncores = 2\n[[service]]\nname = \"notes\"\ncontract = \"openapi.json\"\n\
-             urls = [\"{}\"]\n[[auth.issuer]]\nissuer = \"{ISSUER}\"\naudience = [\"{AUDIENCE}\"]\n\
-             jwks_file = \"jwks.json\"\n{more}\n",
-            backend.url()
-        );
         let edge = Plimsoll::start(&PlimsollOptions {
-            manifest: Some(manifest),
-            files: vec![
-                ("openapi.json".into(), CONTRACT.into()),
-                ("jwks.json".into(), issuer.jwks().into_bytes()),
-            ],
             one_node: true,
-            ..PlimsollOptions::default()
+            ..options(&backend, &issuer, more)
         })
         .unwrap();
         Self { backend, edge, issuer }
@@ -75,8 +65,33 @@ impl Kept {
     }
 
     fn bearer(&self, subject: &str) -> String {
-        format!("Bearer {}", self.issuer.mint(&claims().with("sub", json!(subject))).unwrap())
+        bearer(&self.issuer, subject)
     }
+}
+
+/// An edge in front of `backend`.
+fn options(backend: &Backend, issuer: &TestIssuer, more: &str) -> PlimsollOptions {
+    PlimsollOptions {
+        manifest: Some(manifest(backend, more)),
+        files: vec![
+            ("openapi.json".into(), CONTRACT.into()),
+            ("jwks.json".into(), issuer.jwks().into_bytes()),
+        ],
+        ..PlimsollOptions::default()
+    }
+}
+
+fn manifest(backend: &Backend, more: &str) -> String {
+    format!(
+        "[edge]\ncores = 2\n[[service]]\nname = \"notes\"\ncontract = \"openapi.json\"\n\
+         urls = [\"{}\"]\n[[auth.issuer]]\nissuer = \"{ISSUER}\"\naudience = [\"{AUDIENCE}\"]\n\
+         jwks_file = \"jwks.json\"\n{more}\n",
+        backend.url()
+    )
+}
+
+fn bearer(issuer: &TestIssuer, subject: &str) -> String {
+    format!("Bearer {}", issuer.mint(&claims().with("sub", json!(subject))).unwrap())
 }
 
 fn status(answer: &RawResponse) -> &str {

@@ -151,7 +151,7 @@ fn a_node_with_another_key_is_named() {
     let apart = apart.unwrap();
     for node in [&stage.nodes[0], &apart] {
         eventually("it is said", HEALED, || {
-            node.ops_get("/").unwrap().1.contains("Some nodes count limits apart")
+            node.ops_get("/").unwrap().1.contains("Some nodes count limits and cache apart")
         });
     }
 }

@@ -158,6 +158,38 @@ labels! {
 }
 
 labels! {
+    /// What became of an answer between this node's cache and the others'.
+    SharedCache {
+        /// Another node had stored one that is used.
+        Hit => "hit",
+        /// None had.
+        Miss => "miss",
+        /// One had, and nobody can tell what was written since it was asked for.
+        Unproven => "unproven",
+        /// Redis did not answer in time, or too many asked.
+        Slow => "slow",
+        /// Redis is gone.
+        Away => "away",
+        /// One of this node's was stored for the others.
+        Stored => "stored",
+        /// One was not, because too many waited or Redis is gone.
+        Dropped => "dropped",
+    }
+}
+
+labels! {
+    /// Of which writes other nodes heard before they were answered.
+    CacheTold {
+        /// All that may use what they stored have heard of it.
+        Told => "told",
+        /// Not all, within the time that a write waits.
+        Late => "late",
+        /// None: Redis is gone, and none uses what it stored for whoever writes.
+        Alone => "alone",
+    }
+}
+
+labels! {
     /// How fetching an issuer's keys ended.
     KeyRefresh {
         /// Fetched.

@@ -188,6 +188,16 @@ def limits_and_authentication():
         one("Limits shared between nodes", "1 where a node shares its limits over Redis. If one "
             "that did falls to 0, each node counts for itself: bring Redis back.",
             gauge("plimsoll.limits_shared", NODE, "host"), width=6),
+        one("Cache shared between nodes", "1 where a node shares its cache over Redis. If one that "
+            "did falls to 0, it asks the services for whoever may have written elsewhere: bring "
+            "Redis back.",
+            gauge("plimsoll.cache_shared", NODE, "host"), width=4),
+        one("Answers of other nodes", "Looks among them, and answers stored for them. If slow or "
+            "away are many, Redis is too far or gone; if dropped are many, it is too slow.",
+            per_second("plimsoll.cache_shared_answers.count", NODE, "result"), width=4),
+        one("Writes told to other nodes", "If some are late, a node or Redis does not answer in "
+            "time; alone means that Redis is gone.",
+            per_second("plimsoll.cache_writes_told.count", NODE, "outcome"), width=4),
     )
 
 

@@ -248,6 +248,21 @@ def limits_and_authentication():
               "1 where a node shares its limits over Redis. If one that did falls to 0, each node "
               "counts for itself: bring Redis back; /readyz of that node says why.",
               [query(f"plimsoll_limits_shared{{{NODE}}}", "{{instance}}")], POINTS, width=12),
+        lines("Cache shared between nodes",
+              "1 where a node shares its cache over Redis. If one that did falls to 0, it asks the "
+              "services for whoever may have written elsewhere: bring Redis back; /readyz of that "
+              "node says why.",
+              [query(f"plimsoll_cache_shared{{{NODE}}}", "{{instance}}")], POINTS, width=8),
+        lines("Answers of other nodes",
+              "Looks among what other nodes stored, and answers stored for them. If slow or away "
+              "are many, Redis is too far or gone; if dropped are many, it is too slow.",
+              [query(rate("plimsoll_cache_shared_answers_total", NODE, "result"), "{{result}}")],
+              PER_SECOND, width=8),
+        lines("Writes told to other nodes",
+              "Writes by whether all nodes had heard before the answer. If some are late, a node or "
+              "Redis does not answer in time; alone means that Redis is gone.",
+              [query(rate("plimsoll_cache_writes_told_total", NODE, "outcome"), "{{outcome}}")],
+              PER_SECOND, width=8),
     )
 
 

@@ -295,7 +295,7 @@ impl Read {
         let entry = Arc::new(Entry::new(kept, old.body.clone()));
         match key {
             Some(key) if is_kept => {
-                self.held.store.put(key, &entry);
+                self.held.keep(key, &entry);
                 if key != stored.key {
                     self.held.store.remove(stored.key, old);
                 }

@@ -13,7 +13,7 @@ use plimsoll_telemetry::{CacheOutcome, Counter};
 use super::serve;
 use crate::cache::{
     self, Asked, Cache, Demand, Entry, Follower, Found, Habit, Held, Identity, Joined, Key, Leader,
-    Mark, Partition, Use,
+    Mark, Ordinal, Partition, Use,
 };
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
@@ -100,11 +100,16 @@ impl Read {
             // It means nothing there (RFC 9110 §14.2).
             request.remove(header::RANGE);
         }
+        let since_unix_ms = told(context, headers);
+        // Perhaps they wrote elsewhere, and do not say when.
+        let unseen = || since_unix_ms.is_none() && !held.knows_all_writes(&context.core.clock);
+        let since = match identity.writer() {
+            None => Ordinal::default(),
+            Some(_) if unseen() => Ordinal::NEVER,
+            Some(writer) => held.stamps.written(writer),
+        };
         Self {
-            demand: Demand {
-                since: identity.writer().map(|w| held.stamps.written(w)).unwrap_or_default(),
-                since_unix_ms: told(context, headers),
-            },
+            demand: Demand { since, since_unix_ms },
             target: held.keys.target(host, place.target),
             shared: held.keys.key(&place, Partition::Shared),
             own: identity.own().map(|own| held.keys.key(&place, own)),
@@ -126,10 +131,15 @@ impl Read {
         }
     }
 
+    /// Under which its answer may be stored.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> + use<> {
+        [Some(self.shared), self.own].into_iter().flatten()
+    }
+
     /// What the store has for this request.
     pub(super) fn seek(&mut self, context: &ConnContext) -> Sought {
         let now = context.core.clock.now();
-        for key in [Some(self.shared), self.own].into_iter().flatten() {
+        for key in self.keys() {
             if !self.held.store.is_used() {
                 break;
             }

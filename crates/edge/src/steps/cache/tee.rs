@@ -59,7 +59,7 @@ impl Tee {
         let Pending { held, key, kept, body, leader, .. } = pending;
         let mut body = body;
         body.shrink_to_fit();
-        held.store.put(key, &Arc::new(Entry::new(kept, body.into())));
+        held.keep(key, &Arc::new(Entry::new(kept, body.into())));
         if let Some(leader) = leader {
             leader.stored();
         }

@@ -11,8 +11,9 @@ use plimsoll_http_kit::caching::groups::{CACHE_GROUP_INVALIDATION, read};
 use plimsoll_http_kit::caching::storing::Rules;
 use plimsoll_http_kit::hygiene::host_of;
 
+use super::Answered;
 use super::read::{PLIMSOLL_FRESH, Read};
-use crate::cache::{Cache, Held, Identity, Mark, Stamped, Writer};
+use crate::cache::{Cache, Held, Identity, Mark, Stamped, Telling, Writer};
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
 use crate::router::Operation;
@@ -36,16 +37,17 @@ struct Wrote {
 }
 
 impl Wrote {
-    fn stamp(mut self, marks: Vec<Mark>) -> Stamped {
+    fn stamp(mut self, marks: Vec<Mark>) -> (Stamped, Option<Telling>) {
         let writer = self.writer.take();
-        self.held.stamps.write(marks, writer)
+        self.held.write(marks, writer)
     }
 }
 
 impl Drop for Wrote {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
-            self.held.stamps.write([], Some(writer));
+            // Nobody was told that it is done, so nobody waits until the others know.
+            drop(self.held.write(Vec::new(), Some(writer)));
         }
     }
 }
@@ -88,22 +90,21 @@ impl Write {
         context: &ConnContext,
         outcome: Result<Passed, Problem>,
         reached: bool,
-    ) -> Result<Passed, Problem> {
+    ) -> Answered {
         let (mut answer, begun, limits, tee) = match outcome {
             Ok(Passed::Upstream { answer, begun, limits, tee }) => (answer, begun, limits, tee),
             Err(problem) if reached => {
                 // Nobody knows whether it was carried out.
-                self.done();
-                return Err(problem);
+                return Answered { outcome: Err(problem), telling: self.done() };
             }
-            other => return other,
+            other => return other.into(),
         };
         let status = answer.response.status();
         let changed = status.is_success() || status.is_redirection();
         let headers = answer.response.headers();
         let marks = if changed { self.marks(headers) } else { Vec::new() };
         let shown = self.shows.take().map(|read| (read, self.shows_its_target(status, headers)));
-        let stamped = self.wrote.stamp(marks);
+        let (stamped, telling) = self.wrote.stamp(marks);
         let now = HeaderValue::from(context.core.clock.unix_ms());
         let tee = match shown {
             Some((read, true)) => read.shown(context, &answer, stamped).or(tee),
@@ -114,13 +115,13 @@ impl Write {
             None => tee,
         };
         answer.response.headers_mut().insert(PLIMSOLL_FRESH, now);
-        Ok(Passed::Upstream { answer, begun, limits, tee })
+        Answered { outcome: Ok(Passed::Upstream { answer, begun, limits, tee }), telling }
     }
 
     /// It was, or may have been, carried out, and there is no answer that would say more.
-    pub(super) fn done(self) {
+    pub(super) fn done(self) -> Option<Telling> {
         let marks = self.marks(&HeaderMap::new());
-        self.wrote.stamp(marks);
+        self.wrote.stamp(marks).1
     }
 
     /// Whether the answer to a POST is what a GET would be answered (RFC 9110 §9.3.3).

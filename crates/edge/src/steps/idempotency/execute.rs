@@ -101,8 +101,9 @@ async fn once(
         let found = Box::pin(asking).await;
         (exchange.body, exchange.upstream_tries) = (received, 0);
         match found {
-            Found::Executed(answer) => {
-                cache::written(context, config, exchange, route, head);
+            Found::Executed(mut answer) => {
+                cache::written(context, config, exchange, route, head).await;
+                cache::say_fresh(context, config, &mut answer.headers);
                 return record(context, config, exchange, lease, answer).await;
             }
             Found::NotExecuted => {}

@@ -9,6 +9,7 @@ const RULES: Rules = Rules {
     heuristic: true,
     ttl: None,
     stale_if_error: Duration::from_secs(600),
+    to_the_letter: false,
     sharing: Sharing::AsSaid,
 };
 
@@ -55,7 +56,7 @@ fn nobody_gets_what_was_not_said_to_be_for_all() {
         (Credentials::Verified, apart, "s-maxage=9, public", Ok(Subject)),
         (Credentials::Verified, declared, "max-age=9", Ok(Anyone)),
         (Credentials::Authorization, said, "max-age=9", Err(Unstored::Credentials)),
-        (Credentials::Authorization, said, "max-age=9, must-revalidate", Ok(Anyone)),
+        (Credentials::Authorization, said, "max-age=9, must-revalidate", Ok(Subject)),
         (
             Credentials::Authorization,
             said,
@@ -76,6 +77,16 @@ fn nobody_gets_what_was_not_said_to_be_for_all() {
     ] {
         let found = who(credentials, sharing, control);
         assert_eq!(found, expected, "{credentials:?} {sharing:?} {control}");
+    }
+    let letter = Rules { to_the_letter: true, ..RULES };
+    for (credentials, expected) in [
+        (Credentials::Authorization, Ok(Anyone)),
+        (Credentials::Verified, Ok(Subject)),
+        (Credentials::Other, Err(Unstored::Credentials)),
+    ] {
+        let control = [("cache-control", "max-age=9, must-revalidate")];
+        let found = judged(credentials, &letter, 200, &control).map(|terms| terms.audience);
+        assert_eq!(found, expected, "{credentials:?}");
     }
 }
 

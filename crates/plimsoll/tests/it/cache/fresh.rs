@@ -2,18 +2,20 @@
 //! it, while everybody else may.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{Kept, Said, is_hit, status};
-use crate::bodies::tools::SECOND;
+use crate::bodies::tools::{SECOND, eventually};
 
 /// How often each writer writes.
 const WRITES: u64 = 60;
 
 /// A register: a write counts it up, at another address than it is read from, so that nothing but
 /// the writer's own stamp can tell that what is stored is old.
-fn register(value: &Arc<AtomicU64>) -> impl Fn(&super::Asked) -> Said + Send + Sync + 'static {
+pub(super) fn register(
+    value: &Arc<AtomicU64>,
+) -> impl Fn(&super::Asked) -> Said + Send + Sync + 'static {
     let value = Arc::clone(value);
     move |asked| {
         let pause = || std::thread::sleep(Duration::from_micros(fastrand::u64(..3_000)));
@@ -81,6 +83,59 @@ fn nobody_reads_what_was_before_their_own_write() {
         });
     });
     assert_eq!(value.load(Ordering::SeqCst), 6 * WRITES);
+}
+
+/// A write that was under way when the cache was made anew is known to the new one, too.
+#[test]
+fn a_write_that_outlives_a_reload_is_read_after_it() {
+    let (value, held) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(true)));
+    let (read, holds) = (Arc::clone(&value), Arc::clone(&held));
+    let kept = Kept::start("", move |asked| {
+        if asked.method == "GET" {
+            let now = read.load(Ordering::SeqCst);
+            return Said::ok(now.to_string()).with("cache-control", "public, max-age=60");
+        }
+        while holds.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Said::ok((read.fetch_add(1, Ordering::SeqCst) + 1).to_string())
+    });
+    let bearer = kept.bearer("writer");
+    let shown = [("authorization", bearer.as_str())];
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| kept.ask("PUT", "/notes/w", &shown));
+        eventually("it is under way", 10 * SECOND, || kept.backend.many() == 1);
+        let smaller = super::manifest(&kept.backend, "[cache]\nbytes_max = \"2MiB\"\n");
+        kept.edge.write_manifest(&smaller).unwrap();
+        kept.edge.reload().unwrap();
+        let reloads = "plimsoll_reloads_total{outcome=\"ok\"}";
+        eventually("it is reloaded", 10 * SECOND, || {
+            kept.edge.metric(reloads).unwrap().unwrap_or_default() >= 1.0
+        });
+        assert_eq!(kept.ask("GET", "/notes/r", &shown).text(), "0");
+        assert!(is_hit(&kept.ask("GET", "/notes/r", &shown)));
+        held.store(false, Ordering::SeqCst);
+        assert_eq!(writing.join().unwrap().text(), "1");
+    });
+    assert_eq!(kept.ask("GET", "/notes/r", &shown).text(), "1");
+}
+
+/// An app keeps the token it was given last. A replay gives it none that is older.
+#[test]
+fn a_replay_moves_nobodys_token_backwards() {
+    let value = Arc::new(AtomicU64::new(0));
+    let kept = Kept::start("", register(&value));
+    let token = |answer: &plimsoll_testkit::RawResponse| -> u64 {
+        answer.headers.get("plimsoll-fresh").unwrap().parse().unwrap()
+    };
+    let keyed = || kept.ask("PUT", "/notes/1", &[("idempotency-key", "k-1")]);
+    let first = token(&keyed());
+    std::thread::sleep(Duration::from_millis(5));
+    let second = token(&kept.ask("PUT", "/notes/2", &[]));
+    std::thread::sleep(Duration::from_millis(5));
+    let replayed = keyed();
+    assert_eq!(replayed.headers.get("idempotent-replayed"), Some("true"));
+    assert!(first < second && second < token(&replayed));
 }
 
 /// What one node told is obeyed by another that knows nothing of the write.

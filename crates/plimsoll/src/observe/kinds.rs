@@ -43,7 +43,7 @@ const JOURNEYS: EvidenceKind = measured("drills", "drills.journeys");
 pub(super) const OBJECTIVES: EvidenceKind =
     EvidenceKind { kind: "manifest.objectives", room: "manifest", how: How::Declared };
 
-const MEASURED: [EvidenceKind; 18] = [
+const MEASURED: [EvidenceKind; 19] = [
     AUTHENTICATION,
     LIMITS,
     BREAKERS,

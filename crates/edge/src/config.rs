@@ -223,8 +223,7 @@ impl Config {
         let guards = guards::guards(input, &router, environment.cores, before)?;
         let paces = guards::paces(&router, before);
         let named = router.operations().iter().map(|o| (&*o.id, o.criticality));
-        // The operations of must-not-fail journeys come here.
-        let classes = admit::classes(named, &[]);
+        let classes = admit::classes(named, &manifest.must_not_fail_operations());
         let own_before = before.and_then(|b| b.own.as_ref());
         let own = Own::build(manifest, &input.data_dir, environment.cores, own_before);
         let ids = router.operations().iter().map(|operation| &*operation.id);

@@ -88,8 +88,8 @@ pub struct Ran {
 
 impl Ran {
     pub(super) fn new(name: &str, took: Duration, steps: Vec<StepRan>) -> Self {
-        let bad = steps.iter().map(|step| step.word);
-        let word = bad.filter(|word| matches!(word, Word::Failed | Word::Broken)).last();
+        let mut bad = steps.iter().map(|step| step.word);
+        let word = bad.rfind(|word| matches!(word, Word::Failed | Word::Broken));
         let word = word.unwrap_or(Word::Passed);
         Self { name: name.to_owned(), word, took_ms: milliseconds(took), steps }
     }

@@ -62,7 +62,7 @@ fn path(step: &Step) -> Option<Vec<Known>> {
                 {
                     last.push_str(before);
                 }
-                segments.extend(parts.map(|part| percent_decoded(part)));
+                segments.extend(parts.map(percent_decoded));
                 if text.contains('?') {
                     break;
                 }

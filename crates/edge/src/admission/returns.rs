@@ -63,7 +63,7 @@ impl Returns {
 
 /// The part of `whole` that a hash stands for.
 fn part_of(whole: Duration, hash: u64) -> Duration {
-    let nanos = whole.as_nanos() * u128::from(hash) >> 64;
+    let nanos = (whole.as_nanos() * u128::from(hash)) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 

@@ -27,7 +27,7 @@ fn asking(class: Criticality, caller: u64, deadline: Nanos) -> Asking {
     Asking { class, again: false, caller, operation: 0, deadline }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Ask { class: usize, again: bool, caller: u64, left_ms: u64 },
     End { which: usize, how: u8 },

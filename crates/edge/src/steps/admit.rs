@@ -5,6 +5,7 @@
 //! A retry or a hedge of the edge itself goes on under the slot of its request. A client that
 //! leaves gives back its slot and its place in the queue.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -144,9 +145,9 @@ fn taken(slot: &Slot, sending: &Sending<'_>, now: Nanos) -> Ended {
 /// must-not-fail journey passes through.
 pub(crate) fn classes<'r>(
     operations: impl Iterator<Item = (&'r str, Criticality)>,
-    must_not_fail: &[&str],
+    must_not_fail: &BTreeSet<&str>,
 ) -> Box<[Criticality]> {
     operations
-        .map(|(id, own)| if must_not_fail.contains(&id) { Criticality::Critical } else { own })
+        .map(|(id, own)| if must_not_fail.contains(id) { Criticality::Critical } else { own })
         .collect()
 }

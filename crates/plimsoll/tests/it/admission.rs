@@ -94,13 +94,16 @@ fn who_waits_is_answered_when_a_place_is_free() {
 #[test]
 fn higher_classes_go_first_and_a_client_can_only_lower_its_own() {
     let critical = "[[operation]]\nid = \"pay\"\nmethod = \"GET\"\npath = \"/pay\"\n\
-                    criticality = \"critical\"\n";
+                    criticality = \"critical\"\n\
+                    [[operation]]\nid = \"buy\"\nmethod = \"GET\"\npath = \"/buy\"\n\
+                    [[journey]]\nname = \"buying\"\nfile = \"buy.hurl\"\nmust_not_fail = true\n";
     let scene = one_at_once(8, critical);
     let mut clients = vec![occupy(&scene, "first", "delay=1500")];
     for (id, fields) in [
         ("prefetched", [("plimsoll-client", "platform=ios, state=prefetch")]),
         ("unhurried", [("priority", "u=5")]),
         ("plain", [("priority", "u=0")]),
+        ("buy", [("priority", "u=3")]),
         ("pay", [("priority", "u=3")]),
     ] {
         clients.push(send(&scene, id, "status=200", &fields));
@@ -109,7 +112,7 @@ fn higher_classes_go_first_and_a_client_can_only_lower_its_own() {
     for client in &mut clients {
         assert_eq!(answer(client).status, 200);
     }
-    assert_eq!(ids(&scene), ["first", "pay", "plain", "unhurried", "prefetched"]);
+    assert_eq!(ids(&scene), ["first", "buy", "pay", "plain", "unhurried", "prefetched"]);
 }
 
 #[test]

@@ -110,6 +110,7 @@ impl Scene {
             files: vec![
                 ("openapi.json".into(), CONTRACT.into()),
                 ("jwks.json".into(), issuer.jwks().into_bytes()),
+                ("buy.hurl".into(), "GET {{base}}/buy\nHTTP 200\n".into()),
             ],
             one_node,
             ..PlimsollOptions::default()

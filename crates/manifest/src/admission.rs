@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admission {
-    /// A fixed number of requests at once, instead of one that is found out. Unit: requests.
-    /// Default: found out. Since 0.1.
+    /// A fixed number of requests at once, instead of one that is found out. Default: found out.
+    /// Unit: requests. Since 0.1.
     #[schemars(range(min = 1, max = 100_000))]
     pub concurrency: Option<u32>,
     /// The service is always given so many at once. Unit: requests. Since 0.1.

@@ -63,6 +63,7 @@ fn the_full_example_holds_every_key() {
         "auth.issuer.discovery_url",
         "auth.issuer.jwks_file",
         "auth.issuer.jwks_url",
+        "service.admission.concurrency",
     ];
     let missing: Vec<&String> =
         missing.iter().filter(|key| !alternatives.contains(&key.as_str())).collect();

@@ -43,10 +43,11 @@ const JOURNEYS: EvidenceKind = measured("drills", "drills.journeys");
 pub(super) const OBJECTIVES: EvidenceKind =
     EvidenceKind { kind: "manifest.objectives", room: "manifest", how: How::Declared };
 
-const MEASURED: [EvidenceKind; 19] = [
+const MEASURED: [EvidenceKind; 20] = [
     AUTHENTICATION,
     LIMITS,
     BREAKERS,
+    ADMISSION,
     PROBLEMS,
     DRAIN,
     CACHE,

@@ -157,7 +157,7 @@ pub(crate) struct Concurrency {
     window: Window,
     operations: Vec<Usual>,
     failed_in_row: u32,
-    /// Mean seconds that an answer takes.
+    /// Mean seconds that an answer usually takes, over the operations as they are asked for.
     takes: f64,
     /// Answers a second while somebody waited; 0 before that was seen.
     served: f64,
@@ -245,10 +245,10 @@ impl Concurrency {
             Ended::Answered(took) => {
                 self.failed_in_row = 0;
                 self.window.ended += 1;
-                let seconds = took.as_secs_f64();
-                let step = if self.takes == 0.0 { 1.0 } else { LEVEL_STEP };
-                self.takes += step * (seconds - self.takes);
                 let slower = self.compare(operation, took);
+                let usual = took.as_secs_f64() * (-slower).exp();
+                let step = if self.takes == 0.0 { 1.0 } else { LEVEL_STEP };
+                self.takes += step * (usual - self.takes);
                 if counts {
                     self.window.slower += slower;
                     self.window.squares += slower * slower;

@@ -40,6 +40,9 @@ def manifest(directory, edge, ops, mvp):
         ('"127.0.0.1:8080"', f'"127.0.0.1:{edge}"'), ('"127.0.0.1:8081"', f'"127.0.0.1:{ops}"'),
         ('"http://127.0.0.1:8090"', f'"http://127.0.0.1:{mvp}", "http://127.0.0.1:{dead}"'),
         ('"openapi.json"', json.dumps(str(example / "openapi.json"))),
+        ('"journeys/', f'"{example}/journeys/'),
+        # Nobody who could sign up is named here; `make up` does that.
+        ("smoke = true\n", ""),
     ]:
         if old not in text:
             raise RuntimeError(f"the example's manifest has no {old} any more")

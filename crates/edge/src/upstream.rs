@@ -4,9 +4,9 @@
 //! A request is sent again at once only where nothing can have executed twice: hyper hands it back
 //! unsent, the service had closed the connection before a byte of it was written, no connection to
 //! one of several URLs could be made, or a kept connection turned out dead under a request that may
-//! be repeated (GET, HEAD, OPTIONS without a body; RFC 9110 §9.2.2, RFC 9112 §9.3.1), since a server
-//! may close an idle connection just as we write. After any other failure it waits, within a budget
-//! (`again.rs`), and only where it may be repeated or never left.
+//! be repeated (GET, HEAD, OPTIONS without a body; RFC 9110 §9.2.2, RFC 9112 §9.3.1), since a
+//! server may close an idle connection just as we write. After any other failure it waits, within a
+//! budget (`again.rs`), and only where it may be repeated or never left.
 //!
 //! A write with a key whose policy is to hold it is sent once. So that this is not taken for what
 //! it is not, it goes only over connections that rested a second at most, and just before it is

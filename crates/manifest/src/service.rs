@@ -48,8 +48,8 @@ pub struct Service {
     /// A breaker before each operation and each address. Without this table there is none but
     /// `[service.ejection]`. Since 0.1.
     pub breaker: Option<Breaker>,
-    /// How many requests it gets at once, and who waits. Without this table everybody is sent on, up
-    /// to `[service.pool] connections_max`. Since 0.1.
+    /// How many requests it gets at once, and who waits. Without this table everybody is sent on,
+    /// up to `[service.pool] connections_max`. Since 0.1.
     pub admission: Option<Admission>,
     /// Active health checks. Without this table addresses are judged by real requests alone.
     /// Since 0.1.

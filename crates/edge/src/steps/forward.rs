@@ -15,7 +15,9 @@ use plimsoll_http_kit::{Code, Problem};
 use plimsoll_snapshot::RetryRule;
 use plimsoll_telemetry::{Counter, UpstreamErrorKind};
 
-use crate::body::{AnswerLimits, AtStop, InboundBody, InboundLimits, InboundOutcome, Unasked};
+use crate::body::{
+    AnswerLimits, AtStop, InboundBody, InboundLimits, InboundOutcome, InboundState, Unasked,
+};
 use crate::config::{Config, Service};
 use crate::conn::ConnContext;
 use crate::exchange::Exchange;
@@ -100,19 +102,8 @@ pub(crate) async fn forward(
         // A box, because this is rare and large.
         return Box::pin(switch(context, exchange, service, client, head)).await;
     }
-    let bytes_max = accept::body_bytes_max(config, route);
-    let limits = if grpc {
-        // A stream of messages: how long it pauses and how much it comes to is its own affair.
-        InboundLimits { bytes_max: u64::MAX, idle: STREAM_IDLE_MAX }
-    } else {
-        InboundLimits { bytes_max, idle: config.bounds.body_idle }
-    };
-    let clock = &context.core.clock;
     let is_keyed = body.held().is_some();
-    let (body, state) = match body.held() {
-        Some(held) => InboundBody::held(held, clock),
-        None => InboundBody::new(body.take(), limits, clock),
-    };
+    let (body, state) = inbound(context, config, route, grpc, body);
     if state.is_some() && !head.headers.contains_key(header::CONTENT_LENGTH) {
         // Said in so many words, because hyper takes a GET without a length for one without a body.
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -145,9 +136,8 @@ pub(crate) async fn forward(
     let release = &service.release;
     let sent = upstream::send(&context.core, release, &sending, &mut timer, &mut message).await;
     context.keep_timer(timer);
-    let reached = message.is_reached();
     exchange.upstream_tries = message.tries();
-    breaker::ended(context, config, route, &sending, (&sent, reached));
+    breaker::ended(context, config, route, &sending, (&sent, message.is_reached()));
     if let Some(slot) = &mut slot {
         admit::ended(slot, &sending, &sent, context.core.clock.now());
     }
@@ -174,6 +164,28 @@ pub(crate) async fn forward(
             Ok(Passed::Upstream { answer, begun: Bytes::new(), limits, tee: None })
         }
         Err(error) => Err(problem_of(context, config, route, exchange, service, &error)),
+    }
+}
+
+/// The request's body within its bounds, and where it stands.
+fn inbound(
+    context: &ConnContext,
+    config: &Config,
+    route: Route<'_>,
+    grpc: bool,
+    body: &mut Unasked,
+) -> (InboundBody, Option<Arc<InboundState>>) {
+    let limits = if grpc {
+        // A stream of messages: how long it pauses and how much it comes to is its own affair.
+        InboundLimits { bytes_max: u64::MAX, idle: STREAM_IDLE_MAX }
+    } else {
+        let bytes_max = accept::body_bytes_max(config, route);
+        InboundLimits { bytes_max, idle: config.bounds.body_idle }
+    };
+    let clock = &context.core.clock;
+    match body.held() {
+        Some(held) => InboundBody::held(held, clock),
+        None => InboundBody::new(body.take(), limits, clock),
     }
 }
 

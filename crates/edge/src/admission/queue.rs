@@ -9,10 +9,10 @@
 //! newest request, of the bucket that has most, of the lowest class that has more than its share;
 //! a critical request never goes for another class, and else there is no place.
 //!
-//! A class whose queue never ran empty for `interval` is *standing*: more comes than is served. Then
-//! the newest goes first and nobody waits longer than `target`; before, the oldest goes first and
-//! nobody waits longer than `interval` (CoDel's two figures and adaptive LIFO as in B. Maurer, "Fail
-//! at Scale", ACM Queue 13(8), 2015).
+//! A class whose queue never ran empty for `interval` is *standing*: more comes than is served.
+//! Then the newest goes first and nobody waits longer than `target`; before, the oldest goes first
+//! and nobody waits longer than `interval` (CoDel's two figures and adaptive LIFO as in B. Maurer,
+//! "Fail at Scale", ACM Queue 13(8), 2015).
 
 use std::collections::VecDeque;
 use std::time::Duration;

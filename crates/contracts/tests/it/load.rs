@@ -267,7 +267,8 @@ fn what_cannot_stand_in_for_an_operation_is_a_fault() {
                    service = \"archive\"\n";
     let manifest =
         |id: &str, keys: &str| format!("{SHOP}\n[[operation]]\nid = \"{id}\"\n{keys}\n{archive}");
-    let files: &[(&str, &str)] = &[("conf/shop.yaml", SHOP_YAML)];
+    let yaml = SHOP_YAML.replace("get: {}", "get: {operationId: getOrder}");
+    let files: &[(&str, &str)] = &[("conf/shop.yaml", &yaml)];
     let sound =
         manifest("getOrder", "fallback_service = \"archive\"\nfallback_operation = \"oldOrder\"");
     let routes = loaded(&sound, files).unwrap();

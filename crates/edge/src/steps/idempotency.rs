@@ -246,9 +246,12 @@ async fn claimed(
     let fallback = || Deadline::after(exchange.started, forward::total_timeout(route, service));
     let deadline = exchange.deadline.unwrap_or_else(fallback);
     let left = || deadline.left(context.core.clock.now());
+    // What is sent on without a record needs time for the service, too.
+    let passes = policy(route).is_some_and(|policy| policy.unrecorded_passes);
+    let parts = if passes { 2 } else { 1 };
     let mut waiting: Option<Waiting> = None;
     loop {
-        let begun = writes.begin(claim, left().min(STORE_WAIT_MAX)).await;
+        let begun = writes.begin(claim, (left() / parts).min(STORE_WAIT_MAX)).await;
         match begun {
             Ok(Begun::Granted(lease)) => return Ok(Outcome::Granted(lease)),
             Ok(Begun::Replay(answer)) => return Ok(Outcome::Replay(answer)),

@@ -37,7 +37,7 @@ pub(crate) async fn admit(
         return Ok(Some(slot));
     }
     // A box, because this is rare.
-    Box::pin(wait(context, config, exchange, route, service, headers)).await.map(Some)
+    Box::pin(wait(context, config, exchange, route, (service, gate), headers)).await.map(Some)
 }
 
 /// A slot for what nobody waits for, where one is free; the error says that there is none.
@@ -57,11 +57,10 @@ async fn wait(
     config: &Config,
     exchange: &Exchange,
     route: Route<'_>,
-    service: &Service,
+    (service, gate): (&Service, &Arc<Gate>),
     headers: &HeaderMap,
 ) -> Result<Slot, Problem> {
     let core = &context.core;
-    let Some(gate) = gate(route, service) else { return Err(Problem::new(Code::Internal)) };
     let total = forward::total_timeout(route, service);
     let deadline = exchange.deadline.unwrap_or_else(|| Deadline::after(exchange.started, total));
     let now = core.clock.now();

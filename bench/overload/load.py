@@ -142,8 +142,9 @@ class Load:
         if self.when_ended:
             self.when_ended(answer)
 
-    async def send(self, kind, who):
-        answer = Answer(kind[0], time.monotonic(), who)
+    async def send(self, kind, who, due=None):
+        """`due`: when it should have been sent; waiting to be sent is waiting, too."""
+        answer = Answer(kind[0], time.monotonic() if due is None else due, who)
         self.answers.append(answer)
         request = self.request(kind[1], who)
         while self.idle:
@@ -193,7 +194,7 @@ class Load:
             while due <= now and due < begun + seconds:
                 self.late = max(self.late, now - due)
                 task = asyncio.ensure_future(
-                    self.send(self.draw(), self.random.randrange(1_000_000)))
+                    self.send(self.draw(), self.random.randrange(1_000_000), due))
                 sending.add(task)
                 task.add_done_callback(sending.discard)
                 due += self.random.expovariate(rate)

@@ -28,7 +28,7 @@ pub use api::{
     NodeAnswer, NodesAnswer, PlanRoom, Rooms, RoomsCell, Verified, nodes_differ, report_json,
 };
 pub use board::{BoardRow, NextRow};
-pub use local::{OPS_SOCKET, serve_local};
+pub use local::{LocalSocket, OPS_SOCKET, serve_local};
 pub use model::{
     CachedRow, LedgerRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness,
     Reason, RouteRow, Source, UpstreamRow, VerifiedRow, WritesRow,
@@ -36,4 +36,4 @@ pub use model::{
 pub use otlp::{IngestToken, TOKEN_BYTES_LEAST};
 pub use problem::OpsCode;
 pub use server::{CONNECTIONS_MAX, ConsoleOptions, LIVE_MAX, serve};
-pub use services::serve_services;
+pub use services::{ServicesSocket, serve_services};

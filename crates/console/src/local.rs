@@ -14,7 +14,7 @@ use crate::api::{self, Operator};
 use crate::http::{Console, nothing};
 use crate::model::Source;
 use crate::server::ConsoleOptions;
-use crate::socket::{Place, Serving, Takeover};
+use crate::socket::{Opened, Place, Serving, Takeover};
 
 /// The name of the socket in the data directory.
 pub const OPS_SOCKET: &str = "ops.sock";
@@ -24,19 +24,29 @@ const CONNECTIONS_MAX: usize = 16;
 /// The longest body of a request, bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Serves the operator JSON on `{data-dir}/ops.sock` until `shutdown` is done. The data directory
-/// is readable by its owner alone, and so is the socket. While the process before this one still
-/// listens there, that one is asked: the database is still its own.
-///
-/// # Errors
-/// When the data directory cannot be opened.
+/// `{data-dir}/ops.sock`, listened on. The data directory is readable by its owner alone, and so is
+/// the socket. While the process before this one still listens there, that one is asked: the
+/// database is still its own.
+pub struct LocalSocket(Opened);
+
+impl LocalSocket {
+    /// From here on commands find somebody; they are answered when it is served.
+    ///
+    /// # Errors
+    /// When the data directory cannot be opened.
+    pub async fn open(data_dir: &Path) -> io::Result<Self> {
+        let place = Place::of(data_dir, OPS_SOCKET)?;
+        Ok(Self(Opened::at(place, Takeover::WhenFree).await))
+    }
+}
+
+/// Serves the operator JSON until `shutdown` is done.
 pub async fn serve_local(
-    data_dir: &Path,
+    socket: LocalSocket,
     source: Arc<dyn Source>,
     options: ConsoleOptions,
     shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    let place = Place::of(data_dir, OPS_SOCKET)?;
+) {
     let (stop, stopped) = watch::channel(false);
     let console = Console::new(source, &options, stopped);
     let router = api::questions()
@@ -45,14 +55,12 @@ pub async fn serve_local(
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(console);
     let serving = Serving {
-        place,
-        takeover: Takeover::WhenFree,
+        opened: socket.0,
         connections_max: CONNECTIONS_MAX,
         router: move |stream: &UnixStream| answering(&router, stream),
         stop,
     };
     serving.run(shutdown).await;
-    Ok(())
 }
 
 fn answering(router: &Router, stream: &UnixStream) -> Option<Router> {

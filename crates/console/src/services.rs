@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::http::nothing;
 use crate::model::Source;
-use crate::socket::{Place, Serving, Takeover};
+use crate::socket::{Opened, Place, Serving, Takeover};
 use status::Status;
 
 /// Connections served at once, of all cores of one or two processes.
@@ -25,19 +25,27 @@ const CONNECTIONS_MAX: usize = 4_096;
 /// How often the state is looked at, so that it is known since when it is so.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Serves the built-in services on the socket of that name in the data directory until `shutdown`
-/// is done.
-///
-/// # Errors
-/// When the data directory cannot be opened.
+/// The socket of the built-in services, listened on.
+pub struct ServicesSocket(Opened);
+
+impl ServicesSocket {
+    /// Takes that name in the data directory; what is asked from here on is answered when it is
+    /// served.
+    ///
+    /// # Errors
+    /// When the data directory cannot be opened.
+    pub async fn open(data_dir: &Path, name: &'static str) -> io::Result<Self> {
+        Ok(Self(Opened::at(Place::of(data_dir, name)?, Takeover::AtOnce).await))
+    }
+}
+
+/// Serves the built-in services until `shutdown` is done.
 pub async fn serve_services(
-    data_dir: &Path,
-    name: &'static str,
+    socket: ServicesSocket,
     source: Arc<dyn Source>,
     clock: SharedClock,
     shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    let place = Place::of(data_dir, name)?;
+) {
     let status = Arc::new(Status::new(source, clock));
     let router = Router::new()
         .route("/status.json", get(status::answer))
@@ -45,8 +53,7 @@ pub async fn serve_services(
         .fallback(nothing)
         .with_state(Arc::clone(&status));
     let serving = Serving {
-        place,
-        takeover: Takeover::AtOnce,
+        opened: socket.0,
         connections_max: CONNECTIONS_MAX,
         router: move |_: &UnixStream| Some(router.clone()),
         stop: watch::channel(false).0,
@@ -62,5 +69,4 @@ pub async fn serve_services(
         () = serving.run(shutdown) => {}
         () = looking => {}
     }
-    Ok(())
 }

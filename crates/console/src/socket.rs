@@ -118,10 +118,25 @@ fn file_of(path: &Path) -> io::Result<(u64, u64)> {
     Ok((found.dev(), found.ino()))
 }
 
+/// A socket before there is something to answer with: who connects waits until it is served.
+pub(crate) struct Opened {
+    place: Place,
+    takeover: Takeover,
+    bound: Option<Bound>,
+}
+
+impl Opened {
+    /// A name that cannot be taken yet is tried again while it is served.
+    pub(crate) async fn at(place: Place, takeover: Takeover) -> Self {
+        let mut bound = None;
+        let _told_when_served = place.keep(&mut bound, takeover).await.is_ok();
+        Self { place, takeover, bound }
+    }
+}
+
 /// How a socket is served.
 pub(crate) struct Serving<F> {
-    pub(crate) place: Place,
-    pub(crate) takeover: Takeover,
+    pub(crate) opened: Opened,
     /// Connections served at once; one more is closed.
     pub(crate) connections_max: usize,
     /// What answers a connection; none closes it.
@@ -133,10 +148,10 @@ pub(crate) struct Serving<F> {
 impl<F: Fn(&UnixStream) -> Option<Router> + Send> Serving<F> {
     /// Serves until `shutdown` is done. A socket that cannot be bound is tried again.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let name = self.place.name;
+        let Opened { place, takeover, mut bound } = self.opened;
+        let name = place.name;
         let places = Arc::new(Semaphore::new(self.connections_max));
         let mut connections = JoinSet::new();
-        let mut bound = None;
         let mut failed: Option<String> = None;
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -146,7 +161,7 @@ impl<F: Fn(&UnixStream) -> Option<Router> + Send> Serving<F> {
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => continue,
                 _ = look.tick() => {
-                    let kept = self.place.keep(&mut bound, self.takeover).await;
+                    let kept = place.keep(&mut bound, takeover).await;
                     let error = kept.err().map(|error| error.to_string());
                     if let Some(error) = error.as_ref().filter(|_| error != failed) {
                         tracing::error!(error, "{name} cannot be listened on; trying again");
@@ -200,6 +215,8 @@ async fn connection(stream: UnixStream, router: Router, name: &str) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     fn place(folder: &Path) -> Place {
@@ -221,6 +238,26 @@ mod tests {
         assert!(b.is_some());
         let left = fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 1, "no other name is left");
+    }
+
+    #[tokio::test]
+    async fn who_connects_before_it_is_served_is_answered_when_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = Opened::at(place(folder.path()), Takeover::WhenFree).await;
+        let mut client = place(folder.path()).connect().await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+        let serving = Serving {
+            opened,
+            connections_max: 1,
+            router: |_: &UnixStream| Some(Router::new()),
+            stop: watch::channel(false).0,
+        };
+        let mut answer = String::new();
+        tokio::select! {
+            () = serving.run(std::future::pending()) => {}
+            read = client.read_to_string(&mut answer) => assert!(read.is_ok(), "{read:?}"),
+        }
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     }
 
     #[tokio::test]

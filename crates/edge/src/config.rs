@@ -5,6 +5,7 @@ mod api_keys;
 mod guards;
 mod services;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -219,7 +220,8 @@ impl Config {
         let trusted = TrustedProxies::new(edge.trusted_proxies.iter().map(|cidr| cidr.0));
         let router = Router::build(&input.routes, &RouterOptions::from_manifest(manifest))?;
         let upstream_tls = before.map(|b| b.upstream_tls.clone()).unwrap_or_default();
-        let services = services(input, environment, before, &upstream_tls)?;
+        let numbering = numbering(&router);
+        let services = services(input, environment, before, (&upstream_tls, numbering))?;
         let guards = guards::guards(input, &router, environment.cores, before)?;
         let paces = guards::paces(&router, before);
         let named = router.operations().iter().map(|o| (&*o.id, o.criticality));
@@ -478,4 +480,13 @@ fn documents(routes: &Routes) -> Vec<Document> {
         add("/openapi.json".to_owned(), &merged);
     }
     documents
+}
+
+/// Stands for the operations and their numbers: the same as long as each keeps its own.
+fn numbering(router: &Router) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for operation in router.operations() {
+        (&operation.service_name, &operation.id).hash(&mut hasher);
+    }
+    hasher.finish()
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderValue, Request, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use plimsoll_base::{Nanos, SharedClock};
 use plimsoll_http_kit::Code;
 use plimsoll_snapshot::Security;
@@ -102,12 +103,12 @@ fn path(template: &Template) -> String {
     for segment in template.segments() {
         path.push('/');
         match segment {
-            Segment::Literal(text) => literal(&mut path, text),
+            Segment::Literal(text) => path.extend(percent_encode(text, &ESCAPED)),
             Segment::Parameter => path.push_str(PARAMETER),
             Segment::Mixed(pieces) => {
                 for piece in pieces {
                     match piece {
-                        Piece::Literal(text) => literal(&mut path, text),
+                        Piece::Literal(text) => path.extend(percent_encode(text, &ESCAPED)),
                         Piece::Parameter => path.push_str(PARAMETER),
                     }
                 }
@@ -117,16 +118,25 @@ fn path(template: &Template) -> String {
     path
 }
 
-/// Escaped where it is not plain (RFC 3986 §2.1); the router compares decoded.
-fn literal(path: &mut String, text: &[u8]) {
-    for &byte in text {
-        if byte.is_ascii_alphanumeric() || b"-._~:@!$&'()*+,;=".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-    }
-}
+/// What no segment holds as it is (RFC 3986 §3.3); the router compares decoded.
+const ESCAPED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=');
 
 /// What trying every limit came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -129,19 +129,24 @@ pub(crate) async fn send_on(
     }
     // release: stable or canary, by signed installation
     // A slot of the service is taken, or waited for, in `forward` just before it sends.
-    if let Err(open) = breaker::check(context, config, route) {
-        // What the service answered before says more than what stands in at such a time.
-        let answered = turn.answered(context, Err(open), exchange.upstream_reached);
-        return match answered.everywhere(context).await {
-            Err(open) => {
-                let standing_in = fallback::stand_in(context, config, exchange, route, facts, head);
-                standing_in.await.ok_or(open)
-            }
-            answered => answered,
-        };
-    }
+    let trying = match breaker::check(context, config, route) {
+        Ok(trying) => trying,
+        Err(open) => {
+            // What the service answered before says more than what stands in at such a time.
+            let answered = turn.answered(context, Err(open), exchange.upstream_reached);
+            return match answered.everywhere(context).await {
+                Err(open) => {
+                    let standing_in =
+                        fallback::stand_in(context, config, exchange, route, facts, head);
+                    standing_in.await.ok_or(open)
+                }
+                answered => answered,
+            };
+        }
+    };
     compress::restore_tags(config, exchange, head);
     let outcome = forward::forward(context, config, exchange, route, facts, head, body).await;
+    drop(trying);
     turn.answered(context, outcome, exchange.upstream_reached).everywhere(context).await
 }
 

@@ -46,7 +46,7 @@ use plimsoll_telemetry::Counter;
 
 pub(crate) use again::turn;
 pub use breaker::BreakerState;
-pub(crate) use breaker::{Outcome, Trip};
+pub(crate) use breaker::{Outcome, Pass, Trip};
 pub(crate) use circuit::Circuit;
 pub use connect::TargetError;
 pub(crate) use connect::UpstreamTls;
@@ -61,7 +61,7 @@ pub use retries::BudgetStatus;
 pub(crate) use retries::{Budget, RetryPolicy, covers};
 pub(crate) use tunnel::{Upgrading, tunnel};
 
-use crate::admission::Slot;
+use crate::admission::{Gate, Slot};
 use crate::body::{InboundOutcome, InboundState};
 use crate::core::Core;
 use crate::lazy_timer::LazyTimer;
@@ -177,6 +177,8 @@ pub(crate) struct Sending<'s> {
     pub(crate) timeouts: Timeouts,
     /// Over HTTP/2, as gRPC needs it.
     pub(crate) multiplexed: bool,
+    /// Where its place among those of the service is from.
+    pub(crate) gate: Option<&'s Arc<Gate>>,
     /// For figures.
     pub(crate) service: &'s str,
     pub(crate) retries: Retries<'s>,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use plimsoll_base::{Nanos, SharedClock};
-use plimsoll_console::{ConsoleOptions, Notice};
+use plimsoll_console::{ConsoleOptions, LocalSocket, Notice, ServicesSocket};
 use plimsoll_edge::{ConfigInput, Drained, Edge};
 use plimsoll_manifest::Manifest;
 use plimsoll_telemetry::Metrics;
@@ -155,27 +155,29 @@ impl Node {
     }
 
     /// Serves the command line on `ops.sock` until `stopped`.
-    pub(crate) async fn serve_local(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
-        let (data_dir, options) = (self.data_dir().to_owned(), self.console_options());
+    pub(crate) async fn serve_local(
+        self: Arc<Self>,
+        socket: LocalSocket,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let options = self.console_options();
         let stop = async move {
             let _told_or_gone = stopped.wait_for(|stopped| *stopped).await.is_ok();
         };
-        if let Err(error) = plimsoll_console::serve_local(&data_dir, self, options, stop).await {
-            tracing::error!(%error, "ops.sock failed; commands cannot reach this process");
-        }
+        plimsoll_console::serve_local(socket, self, options, stop).await;
     }
 
     /// Serves the built-in services on `services.sock` until `stopped`.
-    pub(crate) async fn serve_services(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
-        let (data_dir, clock) = (self.data_dir().to_owned(), Arc::clone(&self.clock));
+    pub(crate) async fn serve_services(
+        self: Arc<Self>,
+        socket: ServicesSocket,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let clock = Arc::clone(&self.clock);
         let stop = async move {
             let _told_or_gone = stopped.wait_for(|stopped| *stopped).await.is_ok();
         };
-        let name = plimsoll_edge::SERVICES_SOCKET;
-        let served = plimsoll_console::serve_services(&data_dir, name, self, clock, stop);
-        if let Err(error) = served.await {
-            tracing::error!(%error, "services.sock failed; what it serves is answered with 502");
-        }
+        plimsoll_console::serve_services(socket, self, clock, stop).await;
     }
 
     /// Serves console, metrics and health until `stopped`.

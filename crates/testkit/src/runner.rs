@@ -274,23 +274,12 @@ impl Plimsoll {
                 return Err(self.told(&format!("it ended: {status}")));
             }
             if self.ops_get("/readyz").is_ok_and(|(status, _)| status == 200) {
-                self.wait_for_socket();
                 return Ok(());
             }
             if deadline.left(self.clock.now()).is_zero() {
                 return Err(self.told(&format!("not ready within {within:?}")));
             }
             std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// The socket for commands comes a moment after the node is ready; where it cannot be made, a
-    /// test that needs it says so.
-    fn wait_for_socket(&self) {
-        let deadline = Deadline::after(self.clock.now(), Duration::from_secs(1));
-        while !self.data_dir.join("ops.sock").exists() && !deadline.left(self.clock.now()).is_zero()
-        {
-            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

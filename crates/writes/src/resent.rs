@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ const LOOKED_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 /// Failures that are remembered at most, and operations of one core; what does not fit is not told.
 const FAILURES_MAX: usize = 4_096;
 const OPERATIONS_MAX: usize = 1_024;
+
+/// When all places are taken, so often at most it is looked for old failures.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// A write that begins.
 #[derive(Debug, Clone, Copy)]
@@ -48,9 +51,16 @@ pub struct ResentSeen {
 pub struct Resent {
     /// One a core, which alone writes there.
     pages: Box<[Mutex<Page>]>,
-    /// Something failed of late.
-    any: AtomicBool,
-    failed: Mutex<HashMap<u64, Nanos>>,
+    /// When something failed last; 0 while nothing did.
+    last: AtomicU64,
+    failed: Mutex<Failures>,
+}
+
+#[derive(Default)]
+struct Failures {
+    at: HashMap<u64, Nanos>,
+    /// When what is old was last taken out for want of a place.
+    swept: Nanos,
 }
 
 type Page = HashMap<(Arc<str>, Arc<str>), Times>;
@@ -73,7 +83,7 @@ impl Resent {
     pub fn new(cores: usize) -> Self {
         Self {
             pages: (0..cores.max(1)).map(|_| Mutex::default()).collect(),
-            any: AtomicBool::new(false),
+            last: AtomicU64::new(0),
             failed: Mutex::default(),
         }
     }
@@ -96,25 +106,24 @@ impl Resent {
 
     /// True where the same failed a short time ago; that failure is not told a second time.
     fn failed_before(&self, mark: u64, now: Nanos) -> bool {
-        if !self.any.load(Ordering::Relaxed) {
+        let last = self.last.load(Ordering::Relaxed);
+        if last == 0 || now.since(Nanos(last)) >= AGAIN_WITHIN {
             return false;
         }
-        let mut failed = lock(&self.failed);
-        let again = failed.remove(&mark).is_some_and(|at| now.since(at) < AGAIN_WITHIN);
-        self.any.store(!failed.is_empty(), Ordering::Relaxed);
-        again
+        lock(&self.failed).at.remove(&mark).is_some_and(|at| now.since(at) < AGAIN_WITHIN)
     }
 
     /// A write of that mark got no answer although the service may have had it, or a bad one.
     pub fn failed(&self, mark: u64, now: Nanos) {
-        let mut failed = lock(&self.failed);
-        if failed.len() >= FAILURES_MAX {
-            failed.retain(|_, at| now.since(*at) < AGAIN_WITHIN);
+        let failed = &mut *lock(&self.failed);
+        if failed.at.len() >= FAILURES_MAX && now.since(failed.swept) >= SWEEP_EVERY {
+            failed.at.retain(|_, at| now.since(*at) < AGAIN_WITHIN);
+            failed.swept = now;
         }
-        if failed.len() < FAILURES_MAX {
-            failed.insert(mark, now);
+        if failed.at.len() < FAILURES_MAX {
+            failed.at.insert(mark, now);
         }
-        self.any.store(!failed.is_empty(), Ordering::Relaxed);
+        self.last.store(now.0.max(1), Ordering::Relaxed);
     }
 
     /// What was seen, on all cores.
@@ -192,15 +201,26 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_that_nobody_comes_back_for_costs_others_nothing_for_long() {
+        let resent = Resent::new(1);
+        resent.failed(7, at(0));
+        assert!(!resent.failed_before(8, at(1)));
+        let held = lock(&resent.failed);
+        // Would wait for ever if it looked.
+        assert!(!resent.failed_before(8, at(AGAIN_WITHIN.as_secs())));
+        drop(held);
+    }
+
+    #[test]
     fn it_does_not_grow_without_end() {
         let resent = Resent::new(1);
         for mark in 0..2 * FAILURES_MAX as u64 {
             resent.failed(mark, at(0));
             begins(&resent, 0, &format!("operation-{mark}"), None, at(0));
         }
-        assert_eq!(lock(&resent.failed).len(), FAILURES_MAX);
+        assert_eq!(lock(&resent.failed).at.len(), FAILURES_MAX);
         assert_eq!(unkeyed(&resent, at(0)).0, OPERATIONS_MAX);
         resent.failed(u64::MAX, at(AGAIN_WITHIN.as_secs()));
-        assert_eq!(lock(&resent.failed).len(), 1, "those of before have gone");
+        assert_eq!(lock(&resent.failed).at.len(), 1, "those of before have gone");
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_base::{Clock as _, ManualClock, SystemClock};
-use plimsoll_console::{ConsoleOptions, PlanRoom, Rooms, RoomsCell, Verified, serve_local};
+use plimsoll_console::{
+    ConsoleOptions, LocalSocket, PlanRoom, Rooms, RoomsCell, Verified, serve_local,
+};
 use plimsoll_ledger::{Actor, ActorKind, Evidence, EvidenceKind, How, Ledger, ROOM, Sealer};
 use plimsoll_manifest::env::Secret;
 use plimsoll_plan::{Gates, PlanFacts};
@@ -94,23 +96,16 @@ impl Kept {
         options.rooms = Arc::clone(&self.cell);
         let (stop, stopped) = oneshot::channel::<()>();
         let source = Arc::<Made>::clone(&self.scene.made);
-        let serving = serve_local(folder.path(), source, options, async {
+        let socket = LocalSocket::open(folder.path()).await.unwrap();
+        let serving = serve_local(socket, source, options, async {
             stopped.await.unwrap_or_default();
         });
         let asking = async {
-            for _ in 0..200 {
-                if folder.path().join(plimsoll_console::OPS_SOCKET).exists() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
             let said = ask(folder.path()).await;
             drop(stop);
             said
         };
-        let (served, said) = tokio::join!(serving, asking);
-        served.unwrap();
-        said
+        tokio::join!(serving, asking).1
     }
 
     /// What operators did, as the ledger says.

@@ -1,8 +1,10 @@
 //! What is made of a value before it is kept or compared.
 
+use percent_encoding::percent_decode_str;
+
 use super::model::{Filter, Pattern};
 use super::path::at;
-use super::render::{Scope, percent_bytes, percent_encoded};
+use super::render::{Scope, percent_encoded};
 use super::value::Value;
 
 pub(super) fn apply(
@@ -38,12 +40,13 @@ pub(super) fn apply(
         }
         // Of a path the slashes stay.
         (Filter::UrlEncode, Value::Text(text)) => {
-            let parts: Vec<String> = text.split('/').map(percent_encoded).collect();
+            let part = |part| percent_encoded(part).to_string();
+            let parts: Vec<String> = text.split('/').map(part).collect();
             Some(Value::Text(parts.join("/")))
         }
         (Filter::UrlDecode, Value::Text(text)) => {
-            let decoded = String::from_utf8_lossy(&percent_bytes(&text)).into_owned();
-            Some(Value::Text(decoded))
+            let decoded = percent_decode_str(&text).decode_utf8_lossy();
+            Some(Value::Text(decoded.into_owned()))
         }
         (filter, value) => return Err(refused(name(filter), &value)),
     })

@@ -1,8 +1,13 @@
 //! From a step to a request: variables, parameters, forms, bodies, cookies.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
+};
 use plimsoll_base::SharedClock;
 use plimsoll_outbound::Call;
 use time::OffsetDateTime;
@@ -184,48 +189,15 @@ fn encoded(pairs: &[(String, String)]) -> String {
 }
 
 /// RFC 3986 §2.3: what is unreserved stays, all else is escaped.
-pub(super) fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub(super) fn percent_encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, &ESCAPED)
 }
 
 /// None where the bytes are no text.
 pub(super) fn percent_decoded(text: &str) -> Option<String> {
-    String::from_utf8(percent_bytes(text)).ok()
-}
-
-/// The bytes that an escaped text stands for; what is no escape stands for itself.
-pub(super) fn percent_bytes(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let escaped = match (first, after) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        match escaped {
-            Some((high, low)) => {
-                out.push(high * 16 + low);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push(*first);
-                rest = after;
-            }
-        }
-    }
-    out
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]

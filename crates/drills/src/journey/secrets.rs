@@ -42,7 +42,8 @@ impl Secrets {
         }
         let json = serde_json::Value::from(secret).to_string();
         let json = json.trim_matches('"').to_owned();
-        for form in [secret.to_owned(), percent_encoded(secret), json, STANDARD.encode(secret)] {
+        let escaped = percent_encoded(secret).to_string();
+        for form in [secret.to_owned(), escaped, json, STANDARD.encode(secret)] {
             if !self.0.contains(&form) {
                 self.0.push(form);
             }

@@ -12,6 +12,10 @@
 //! itself and fewer requests would help nobody. So no measurement ever holds the limit down, and
 //! what a cut holds back waits in the queue before it.
 //!
+//! The limit is cut in the same way when the service says "too much" (503, or no answer in time)
+//! more often than it always does, and two cuts in vain are undone in the same way: what it refuses
+//! anyway, such as an operation that is switched off, is not for want of places.
+//!
 //! Requests that began before the limit last changed say nothing about it and are left out.
 
 use std::time::Duration;
@@ -42,8 +46,17 @@ const WINDOW_SAMPLES_FEW: u32 = 5;
 const ERROR_MAX: f64 = 0.1;
 const ERROR_JUDGED_MAX: f64 = 0.05;
 
-/// One answer in so many that says "too much" (429, 503, no answer in time) is overload.
-const OVERLOAD_PART: u32 = 10;
+/// This share of answers that say "too much" is overload, where there are so many of them and it is
+/// more than are refused anyway, by so many standard errors.
+const OVERLOAD: f64 = 0.1;
+const OVERLOADED_FEW: u32 = 5;
+const OVERLOAD_ERRORS: f64 = 3.0;
+
+/// Samples by which it is judged whether a cut made a service refuse less.
+const REFUSED_SAMPLES: u32 = 100;
+
+/// The share by which one window moves what a service refuses anyway.
+const REFUSES_STEP: f64 = 0.05;
 
 /// Failures in a row after which a service that comes back is begun with again.
 const FAILED_IN_ROW: u32 = 20;
@@ -94,6 +107,12 @@ enum Phase {
     Cut {
         from: f64,
         slower: f64,
+        times: u32,
+    },
+    /// It was cut so many times from `from`, where the service gave `odds` refusals an answer.
+    Refused {
+        from: f64,
+        odds: f64,
         times: u32,
     },
 }
@@ -157,6 +176,10 @@ pub(crate) struct Concurrency {
     window: Window,
     operations: Vec<Usual>,
     failed_in_row: u32,
+    /// Nothing was answered since so many failed in a row.
+    gone: bool,
+    /// The share that the service refuses however few there are.
+    refuses: f64,
     /// Mean seconds that an answer usually takes, over the operations as they are asked for.
     takes: f64,
     /// Answers a second while somebody waited; 0 before that was seen.
@@ -172,6 +195,8 @@ impl Concurrency {
             window: Window::at(Some(now)),
             operations: Vec::new(),
             failed_in_row: 0,
+            gone: false,
+            refuses: 0.0,
             takes: 0.0,
             served: 0.0,
         };
@@ -185,15 +210,25 @@ impl Concurrency {
         self.set(self.limit);
     }
 
+    /// The operations are others now: nobody knows what they usually take.
+    pub(crate) fn forget_operations(&mut self) {
+        self.operations.clear();
+    }
+
     /// Requests that may be in flight.
     pub(crate) fn limit(&self) -> u32 {
         self.limit as u32
     }
 
-    /// Whether it was never found out yet how many are too many.
+    /// Whether it is being found out how many are too many.
     pub(crate) fn is_learning(&self) -> bool {
         let learning = matches!(self.phase, Phase::Learning | Phase::Slower { learning: true });
-        learning && !self.is_fixed()
+        learning && !self.is_at_most() && !self.gone
+    }
+
+    /// There is nothing to find out beyond.
+    fn is_at_most(&self) -> bool {
+        self.limit >= f64::from(self.bounds.max)
     }
 
     fn is_fixed(&self) -> bool {
@@ -243,7 +278,7 @@ impl Concurrency {
         let counts = window.since.is_some_and(|since| sent >= since);
         match how {
             Ended::Answered(took) => {
-                self.failed_in_row = 0;
+                (self.failed_in_row, self.gone) = (0, false);
                 self.window.ended += 1;
                 let slower = self.compare(operation, took);
                 let usual = took.as_secs_f64() * (-slower).exp();
@@ -286,6 +321,7 @@ impl Concurrency {
         self.failed_in_row = self.failed_in_row.saturating_add(1);
         if self.failed_in_row >= FAILED_IN_ROW && !self.is_fixed() {
             self.failed_in_row = 0;
+            self.gone = true;
             self.phase = Phase::Learning;
             self.served = 0.0;
             self.set(self.limit.min(START));
@@ -298,13 +334,20 @@ impl Concurrency {
         let window = self.window;
         let Some(since) = window.since else { return };
         let (age, samples) = (now.since(since), window.samples + window.overloaded);
-        let (error_max, long) = match self.phase {
-            Phase::Cut { .. } => (ERROR_JUDGED_MAX, WINDOW_LONG * 2),
-            Phase::Slower { .. } => (ERROR_JUDGED_MAX, WINDOW_LONG),
-            Phase::Learning | Phase::Steady => (ERROR_MAX, WINDOW_LONG),
+        let (error_max, long, many, few) = match self.phase {
+            Phase::Refused { .. } => (f64::MAX, WINDOW_LONG * 2, REFUSED_SAMPLES, WINDOW_SAMPLES),
+            Phase::Cut { .. } => {
+                (ERROR_JUDGED_MAX, WINDOW_LONG * 2, WINDOW_SAMPLES, WINDOW_SAMPLES_FEW)
+            }
+            Phase::Slower { .. } => {
+                (ERROR_JUDGED_MAX, WINDOW_LONG, WINDOW_SAMPLES, WINDOW_SAMPLES_FEW)
+            }
+            Phase::Learning | Phase::Steady => {
+                (ERROR_MAX, WINDOW_LONG, WINDOW_SAMPLES, WINDOW_SAMPLES_FEW)
+            }
         };
-        let precise = samples >= WINDOW_SAMPLES && window.error() <= error_max;
-        let whole = (age >= WINDOW && precise) || (age >= long && samples >= WINDOW_SAMPLES_FEW);
+        let precise = samples >= many && window.error() <= error_max;
+        let whole = (age >= WINDOW && precise) || (age >= long && samples >= few);
         if !whole {
             return;
         }
@@ -317,14 +360,51 @@ impl Concurrency {
         if self.is_fixed() {
             return;
         }
-        if window.full && window.overloaded * OVERLOAD_PART >= samples {
-            self.phase = Phase::Steady;
-            self.cut_to(self.limit * CUT);
-            return;
-        }
-        if window.samples > 0 {
+        if !self.is_cut_for_refusals(&window, samples) && window.samples > 0 {
             self.judge(window.mean(), window.full);
         }
+    }
+
+    /// Judges what the service refuses. True where that decides about the limit.
+    fn is_cut_for_refusals(&mut self, window: &Window, samples: u32) -> bool {
+        let share = f64::from(window.overloaded) / f64::from(samples.max(1));
+        let odds = f64::from(window.overloaded) / f64::from(window.samples.max(1));
+        let error = (share * (1.0 - share) / f64::from(samples.max(1))).sqrt();
+        let is_overload = window.full
+            && window.overloaded >= OVERLOADED_FEW
+            && share >= OVERLOAD.max(self.refuses + OVERLOAD_ERRORS * error);
+        match self.phase {
+            // The cut held nobody back, so it could have no effect.
+            Phase::Refused { from, .. } if !window.full => {
+                self.phase = Phase::Steady;
+                self.set(from);
+            }
+            Phase::Refused { from, odds: before, times } => {
+                let helped = 1.0 - CUT.powi(times.min(8) as i32);
+                match odds <= before * (1.0 - helped / 2.0) {
+                    true => self.phase = Phase::Steady,
+                    false if times < CUTS_IN_VAIN && self.limit() > self.bounds.min => {
+                        self.phase = Phase::Refused { from, odds: before, times: times + 1 };
+                        self.cut_to(self.limit * CUT);
+                        return true;
+                    }
+                    false => {
+                        self.refuses = share;
+                        self.phase = Phase::Steady;
+                        self.set(from);
+                        return true;
+                    }
+                }
+            }
+            _ => {}
+        }
+        if is_overload {
+            self.phase = Phase::Refused { from: self.limit, odds, times: 1 };
+            self.cut_to(self.limit * CUT);
+            return true;
+        }
+        self.refuses += REFUSES_STEP * (share.min(self.refuses) - self.refuses);
+        false
     }
 
     fn judge(&mut self, slower: f64, full: bool) {
@@ -340,8 +420,11 @@ impl Concurrency {
             }
             Phase::Slower { learning: true } => self.phase = Phase::Learning,
             Phase::Slower { learning: false } => self.phase = Phase::Steady,
+            Phase::Learning if self.is_at_most() => self.phase = Phase::Steady,
             Phase::Learning => self.set(self.limit * 2.0),
             Phase::Steady => self.set(self.limit + self.limit.sqrt()),
+            // Judged before, by what was refused.
+            Phase::Refused { .. } => {}
             Phase::Cut { from, slower: before, times } => {
                 let expected = f64::from(times) * -CUT.ln();
                 if before - slower >= expected / 2.0 {

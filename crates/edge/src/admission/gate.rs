@@ -110,6 +110,11 @@ impl Gate {
         self.tell(tellings);
     }
 
+    /// Whether somebody waits for a slot.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.lock().is_waited_for()
+    }
+
     pub(crate) fn figures(&self, now: Nanos) -> AdmissionFigures {
         self.lock().figures(now)
     }
@@ -122,7 +127,7 @@ impl Gate {
         for telling in tellings {
             // Whoever is not there any more gives his slot back as it is dropped.
             let _left = match telling {
-                Told::Admitted(tell, _) => tell.send(Ok(self.slot(0, Nanos(0)))).is_err(),
+                Told::Admitted(tell) => tell.send(Ok(self.slot(0, Nanos(0)))).is_err(),
                 Told::Refused(tell, refusal) => tell.send(Err(refusal)).is_err(),
             };
         }

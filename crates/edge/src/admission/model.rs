@@ -13,6 +13,8 @@ use super::returns::Returns;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) bounds: Bounds,
+    /// Stands for the operations and their numbers.
+    pub(crate) operations: u64,
     /// Requests that may wait.
     pub(crate) queue_depth_max: u32,
     pub(crate) patience: Patience,
@@ -81,8 +83,8 @@ pub(crate) enum Asked {
 /// What came of one that waited.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Told<T> {
-    /// It has a slot, after so long.
-    Admitted(T, Duration),
+    /// It has a slot.
+    Admitted(T),
     Refused(T, Refusal),
 }
 
@@ -137,6 +139,9 @@ impl<T> Admission<T> {
 
     /// Takes over what a new manifest says. Whoever has a slot or waits goes on.
     pub(crate) fn reconfigure(&mut self, rules: Rules) {
+        if rules.operations != self.rules.operations {
+            self.concurrency.forget_operations();
+        }
         self.rules = rules;
         self.concurrency.reconfigure(rules.bounds);
     }
@@ -218,6 +223,11 @@ impl<T> Admission<T> {
         self.refuse(&waiting, Reason::Deadline, now)
     }
 
+    /// Whether somebody waits for a slot.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.queue.len() > 0
+    }
+
     /// Takes out whoever may not wait any longer, and gives free slots to those who wait.
     pub(crate) fn serve(&mut self, now: Nanos, told: &mut impl Extend<Told<T>>) {
         while let Some((waiting, what, gone)) = self.queue.expired(self.patience(), now) {
@@ -237,11 +247,11 @@ impl<T> Admission<T> {
             }
             self.in_flight += 1;
             self.concurrency.is_full();
-            told.extend([Told::Admitted(what, now.since(waiting.arrived))]);
+            told.extend([Told::Admitted(what)]);
         }
     }
 
-    /// While nobody knows yet what the service can take, nobody is refused for having waited.
+    /// While it is found out what the service can take, nobody is refused for having waited.
     fn patience(&self) -> Patience {
         if self.concurrency.is_learning() {
             return Patience { target: Duration::MAX, interval: Duration::MAX };

@@ -14,6 +14,7 @@ use super::queue::Patience;
 
 const RULES: Rules = Rules {
     bounds: Bounds { min: 8, max: 1_000 },
+    operations: 0,
     queue_depth_max: 1_024,
     patience: Patience { target: Duration::from_millis(100), interval: Duration::from_secs(1) },
     retry_after_max: Duration::from_secs(300),
@@ -26,6 +27,9 @@ const TAKES: Duration = Duration::from_millis(50);
 
 /// How long a client waits for its answer.
 const CLIENT_WAITS: Duration = Duration::from_secs(2);
+
+/// How long the model service takes to say that it will not.
+const REFUSAL_TAKES: Duration = Duration::from_millis(2);
 
 /// A caller who asks more often than all others.
 const GREEDY: u64 = 5;
@@ -52,6 +56,8 @@ struct Client {
     operation: usize,
     asked: Nanos,
     sent: Nanos,
+    /// The service refused him.
+    unavailable: bool,
 }
 
 /// The service: so many at once, the rest in a line of its own.
@@ -60,6 +66,10 @@ struct Service {
     takes: [Duration; 2],
     /// Times are spread exponentially about these, not by a tenth.
     noisy: bool,
+    /// Of a hundred requests, how many it refuses at once however few there are.
+    refuses_percent: u64,
+    /// Whoever comes while all slots are in use is refused, and not kept in line.
+    sheds: bool,
     busy: usize,
     line: VecDeque<usize>,
 }
@@ -107,12 +117,24 @@ fn count(by_second: &mut Vec<u32>, now: Nanos) {
 
 impl World {
     fn new(slots: usize, takes: [Duration; 2]) -> Self {
+        Self::with(RULES, slots, takes)
+    }
+
+    fn with(rules: Rules, slots: usize, takes: [Duration; 2]) -> Self {
         let mut world = Self {
             now: Nanos(0),
             events: BinaryHeap::new(),
             order: 0,
-            admission: Admission::new(RULES, Nanos(0)),
-            service: Service { slots, takes, noisy: false, busy: 0, line: VecDeque::new() },
+            admission: Admission::new(rules, Nanos(0)),
+            service: Service {
+                slots,
+                takes,
+                noisy: false,
+                refuses_percent: 0,
+                sheds: false,
+                busy: 0,
+                line: VecDeque::new(),
+            },
             clients: Vec::new(),
             random: fastrand::Rng::with_seed(20_261_129),
             rate: 0.0,
@@ -182,6 +204,7 @@ impl World {
             operation: usize::from(self.random.u64(0..100) < self.second_percent),
             asked: Nanos(0),
             sent: Nanos(0),
+            unavailable: false,
         });
         self.clients.len() - 1
     }
@@ -208,7 +231,7 @@ impl World {
     fn told(&mut self, told: Vec<Told<usize>>) {
         for told in told {
             match told {
-                Told::Admitted(index, _) => self.send(index),
+                Told::Admitted(index) => self.send(index),
                 Told::Refused(index, refusal) => self.refused(index, refusal.retry_after),
             }
         }
@@ -228,7 +251,11 @@ impl World {
     fn send(&mut self, index: usize) {
         self.clients[index].sent = self.now;
         count(&mut self.seen.sent_by_second, self.now);
-        if self.service.busy < self.service.slots {
+        let shed = self.service.sheds && self.service.busy >= self.service.slots;
+        if shed || self.random.u64(0..100) < self.service.refuses_percent {
+            self.clients[index].unavailable = true;
+            self.at(REFUSAL_TAKES, Event::Done(index));
+        } else if self.service.busy < self.service.slots {
             self.begin(index);
         } else {
             self.service.line.push_back(index);
@@ -247,13 +274,19 @@ impl World {
     }
 
     fn done(&mut self, index: usize) {
+        let client = self.clients[index];
+        if client.unavailable {
+            let mut told = Vec::new();
+            let ended = (client.operation, client.sent, Ended::Overloaded);
+            self.admission.ended(ended, self.now, &mut told);
+            return self.told(told);
+        }
         self.service.busy -= 1;
         while self.service.busy < self.service.slots
             && let Some(next) = self.service.line.pop_front()
         {
             self.begin(next);
         }
-        let client = self.clients[index];
         let took = self.now.since(client.sent);
         self.seen.answered[client.class.index()] += 1;
         if self.now.since(client.asked) <= CLIENT_WAITS {
@@ -440,4 +473,56 @@ fn one_caller_who_floods_takes_nobody_elses_share() {
     // One in sixty-four of the others shares his turns.
     assert!(refused <= 0.05 * others, "{refused} of {others} others were refused");
     assert!(mean(&world.seen.good_by_second[3..12]) >= 0.9 * CAPACITY, "and nothing is wasted");
+}
+
+#[test]
+fn a_limit_at_its_bound_is_not_being_found_out_any_more() {
+    let bounds = Bounds { min: 8, max: 20 };
+    let mut world = World::with(Rules { bounds, ..RULES }, 10_000, [TAKES * 10, TAKES * 10]);
+    // 40 a second is what 20 places of half a second are good for.
+    world.rate = 80.0;
+    world.run_until(seconds(30));
+    let figures = world.admission.figures(world.now);
+    assert!(!figures.learning && figures.limit == 20, "{figures:?}");
+    assert!(figures.queue_delay <= RULES.patience.interval, "{figures:?}");
+    assert!(mean(&world.seen.good_by_second[5..30]) >= 0.9 * 40.0, "answered while they wait");
+}
+
+#[test]
+fn nobody_waits_to_the_end_before_a_service_that_is_gone() {
+    let mut world = World::new(SLOTS, [TAKES, TAKES]);
+    let failed = |world: &mut World| {
+        assert!(world.admission.enter());
+        world.admission.ended((0, world.now, Ended::Failed), world.now, &mut Vec::new());
+    };
+    (0..19).for_each(|_| failed(&mut world));
+    assert!(world.admission.figures(world.now).learning);
+    failed(&mut world);
+    assert!(!world.admission.figures(world.now).learning, "there is nothing to learn from it");
+    world.rate = 0.5 * CAPACITY;
+    world.run_until(seconds(5));
+    assert_eq!(world.seen.refused, [0; 4]);
+}
+
+#[test]
+fn what_a_service_refuses_anyway_holds_nobody_back() {
+    let mut world = World::new(10_000, [TAKES, TAKES]);
+    world.service.refuses_percent = 15;
+    world.rate = 1_000.0;
+    world.run_until(seconds(60));
+    let figures = world.admission.figures(world.now);
+    assert!(figures.limit >= 50, "{figures:?}");
+    let refused: u32 = world.seen.refused_by_second.iter().skip(10).sum();
+    assert!(refused <= 500, "{refused} refused of 50,000 for what has nothing to do with them");
+}
+
+#[test]
+fn a_service_that_refuses_what_is_too_much_is_asked_for_what_it_takes() {
+    let mut world = World::new(SLOTS, [TAKES, TAKES]);
+    world.service.sheds = true;
+    world.rate = 3.0 * CAPACITY;
+    world.run_until(seconds(60));
+    let limit = world.limit();
+    assert!((16..=30).contains(&limit), "a limit of {limit} for 20 slots");
+    assert!(mean(&world.seen.good_by_second[10..60]) >= 0.85 * CAPACITY);
 }

@@ -1,5 +1,5 @@
 //! What holds whatever happens: no slot is lost, none is given beyond the limit, nobody waits while
-//! one is free, the queue is bounded, and higher classes never go for lower ones.
+//! one is free, the queue is bounded, and critical requests never go for others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +17,7 @@ const MS: u64 = 1_000_000;
 fn rules(min: u32, max: u32, queue_depth_max: u32) -> Rules {
     Rules {
         bounds: Bounds { min, max },
+        operations: 0,
         queue_depth_max,
         patience: Patience { target: Duration::from_millis(100), interval: Duration::from_secs(1) },
         retry_after_max: Duration::from_secs(300),
@@ -63,7 +64,7 @@ impl Outside {
     fn told(&mut self, told: Vec<Told<u32>>, arriving: Option<Criticality>) {
         for told in told {
             match told {
-                Told::Admitted(id, _) => {
+                Told::Admitted(id) => {
                     assert!(self.waiting.remove(&id).is_some(), "{id} waited");
                     self.running.push((id, self.now));
                 }
@@ -179,7 +180,7 @@ fn ask(admission: &mut Admission<u32>, asking: Asking, id: u32, now: Nanos) -> (
     let asked = admission.ask(asking, id, now, &mut told);
     let gone = told.into_iter().map(|told| match told {
         Told::Refused(id, _) => id,
-        Told::Admitted(id, _) => panic!("{id} got a slot"),
+        Told::Admitted(id) => panic!("{id} got a slot"),
     });
     (asked, gone.collect())
 }
@@ -191,7 +192,7 @@ fn served(admission: &mut Admission<u32>, times: usize, now: Nanos) -> Vec<u32> 
         let mut told = Vec::new();
         admission.ended((0, Nanos(0), Ended::Unknown), now, &mut told);
         order.extend(told.into_iter().map(|told| match told {
-            Told::Admitted(id, _) => id,
+            Told::Admitted(id) => id,
             Told::Refused(id, refusal) => panic!("{id} was refused: {refusal:?}"),
         }));
     }
@@ -241,7 +242,7 @@ fn callers_take_turns_and_first_tries_go_first() {
 }
 
 #[test]
-fn a_full_queue_sheds_the_newest_of_whoever_has_most_and_never_a_higher_class() {
+fn a_full_queue_sheds_the_newest_of_whoever_has_most_of_a_class_above_its_share() {
     use Criticality::{Background, Critical, Default, Sheddable};
     let mut admission = full(6);
     let places = [(Critical, 1), (Default, 2), (Sheddable, 3), (Sheddable, 3), (Sheddable, 4)];
@@ -277,7 +278,7 @@ fn a_standing_queue_is_served_newest_first_and_nobody_waits_long_in_it() {
     admission.serve(at, &mut told);
     let waited = |told: &Told<u32>| match told {
         Told::Refused(_, refusal) => refusal.reason == Reason::Waited,
-        Told::Admitted(..) => false,
+        Told::Admitted(_) => false,
     };
     assert!(told.len() == 9 && told.iter().all(waited), "{told:?}");
     assert_eq!(served(&mut admission, 2, Nanos(1_060 * MS)), [11, 10], "the newest first");
@@ -302,6 +303,21 @@ fn who_cannot_be_answered_in_time_is_told_at_once() {
     admission.ended((0, Nanos(0), Ended::Unknown), Nanos(60 * MS), &mut told);
     let [Told::Refused(2, refusal)] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!(refusal.reason, Reason::Deadline);
+}
+
+#[test]
+fn what_an_operation_takes_is_forgotten_when_its_number_is_anothers() {
+    let mut admission: Admission<u32> = Admission::new(rules(1, 1, 10), Nanos(0));
+    assert!(admission.enter());
+    let ended = (0, Nanos(0), Ended::Answered(Duration::from_secs(1)));
+    admission.ended(ended, Nanos(MS), &mut Vec::new());
+    assert!(admission.enter());
+    let hasty = asking(Criticality::Default, 1, Nanos(500 * MS));
+    assert!(matches!(ask(&mut admission, hasty, 1, Nanos(MS)).0, Asked::Refused(_)));
+    admission.reconfigure(rules(1, 1, 10));
+    assert!(matches!(ask(&mut admission, hasty, 2, Nanos(MS)).0, Asked::Refused(_)));
+    admission.reconfigure(Rules { operations: 1, ..rules(1, 1, 10) });
+    assert!(matches!(ask(&mut admission, hasty, 3, Nanos(MS)).0, Asked::Queued(_)));
 }
 
 #[test]

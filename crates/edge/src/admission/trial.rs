@@ -58,7 +58,7 @@ impl AdmissionTried {
     }
 
     fn offer(&mut self, rules: Rules, classes: &[Criticality]) {
-        let slots = SLOTS.min(rules.bounds.max).max(rules.bounds.min);
+        let slots = SLOTS.min(rules.bounds.max);
         let rules = Rules { bounds: Bounds { min: slots, max: slots }, ..rules };
         let others: Vec<Criticality> =
             classes.iter().copied().filter(|class| *class != Criticality::Critical).collect();
@@ -93,7 +93,7 @@ impl AdmissionTried {
             }
             for told in told {
                 match told {
-                    Told::Admitted(class, _) => running.push_back((ms, class)),
+                    Told::Admitted(class) => running.push_back((ms, class)),
                     Told::Refused(class, _) => self.refuse(class),
                 }
             }
@@ -126,6 +126,7 @@ mod tests {
 
     const RULES: Rules = Rules {
         bounds: Bounds { min: 8, max: 1_000 },
+        operations: 0,
         queue_depth_max: 100,
         patience: Patience { target: Duration::from_millis(100), interval: Duration::from_secs(1) },
         retry_after_max: Duration::from_secs(60),
@@ -142,6 +143,12 @@ mod tests {
         let tried = tried(RULES);
         assert_eq!((tried.offered, tried.critical, tried.critical_refused), (3_200, 160, 0));
         assert!(tried.refused > 2_000, "{tried:?}");
+    }
+
+    #[test]
+    fn it_costs_the_same_however_many_may_be_in_flight() {
+        let bounds = Bounds { min: 100_000, max: 100_000 };
+        assert_eq!(tried(Rules { bounds, ..RULES }).offered, tried(RULES).offered);
     }
 
     #[test]

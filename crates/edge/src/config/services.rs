@@ -40,12 +40,19 @@ pub(crate) struct Service {
     pub(crate) strip_prefix: Option<Arc<str>>,
 }
 
+impl Service {
+    /// Where it is decided who gets in.
+    pub(crate) fn gate(&self) -> Option<&Arc<Gate>> {
+        self.admission.as_ref().map(|(gate, _)| gate)
+    }
+}
+
 /// Every service of the manifest, in its order.
 pub(super) fn services(
     input: &ConfigInput,
     environment: &Environment,
     before: Option<&Config>,
-    tls: &UpstreamTls,
+    (tls, numbering): (&UpstreamTls, u64),
 ) -> Result<Vec<Service>, ConfigError> {
     input
         .manifest
@@ -99,7 +106,7 @@ pub(super) fn services(
                 pool: limits,
                 trip,
                 health: health(service),
-                admission: admission(service, environment, before),
+                admission: admission(service, environment, before, numbering),
                 retries: RetryPolicy::new(&service.retries),
                 budget: before
                     .and_then(|b| b.services.iter().find(|s| *s.name == *name))
@@ -125,9 +132,10 @@ fn admission(
     service: &plimsoll_manifest::Service,
     environment: &Environment,
     before: Option<&Config>,
+    numbering: u64,
 ) -> Option<(Arc<Gate>, Rules)> {
     let section = service.admission.as_ref()?;
-    let rules = rules(section);
+    let rules = rules(section, numbering);
     let known = before
         .and_then(|b| b.services.iter().find(|s| *s.name == *service.name.as_str()))
         .and_then(|s| s.admission.as_ref());
@@ -138,13 +146,14 @@ fn admission(
     Some((gate, rules))
 }
 
-fn rules(section: &Admission) -> Rules {
+fn rules(section: &Admission, operations: u64) -> Rules {
     let bounds = match section.concurrency {
         Some(fixed) => Bounds { min: fixed, max: fixed },
         None => Bounds { min: section.concurrency_min, max: section.concurrency_max },
     };
     Rules {
         bounds,
+        operations,
         queue_depth_max: section.queue_depth_max,
         patience: Patience { target: section.queue_target.0, interval: section.queue_interval.0 },
         retry_after_max: section.retry_after_max.0,

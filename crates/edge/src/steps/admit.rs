@@ -23,16 +23,17 @@ use crate::steps::route::Route;
 use crate::steps::{forward, limit};
 use crate::upstream::{Answer, Sending, UpstreamError};
 
-/// A slot of the service that the request goes to; `None` where its service has no admission.
+/// A slot of the service that the request goes to; `None` where its service has no admission. What
+/// streams both ways needs none: it would hold it for as long as it likes.
 pub(crate) async fn admit(
     context: &ConnContext,
     config: &Config,
     exchange: &Exchange,
     route: Route<'_>,
-    service: &Service,
+    (service, both_ways): (&Service, bool),
     headers: &HeaderMap,
 ) -> Result<Option<Slot>, Problem> {
-    let Some(gate) = gate(route, service) else { return Ok(None) };
+    let Some(gate) = gate(route, service).filter(|_| !both_ways) else { return Ok(None) };
     if let Some(slot) = gate.enter(place(route), context.core.clock.now()) {
         return Ok(Some(slot));
     }
@@ -81,10 +82,6 @@ async fn wait(
         Err(refusal) => {
             let (class, reason) = (refusal.class.as_str(), refusal.reason.as_str());
             core.shard.count(Counter::AdmissionShed { class, reason });
-            // Had it been let through to try whether the operation works again, another may.
-            if let Some(guard) = config.guard(route) {
-                guard.circuit.not_tried(core.clock.now());
-            }
             let seconds = refusal.retry_after.as_secs();
             Err(Problem::new(Code::Shed).with_retry_after(seconds))
         }
@@ -93,7 +90,7 @@ async fn wait(
 
 fn gate<'s>(route: Route<'_>, service: &'s Service) -> Option<&'s Arc<Gate>> {
     let off = matches!(route, Route::Operation(operation) if operation.admission == Some(false));
-    service.admission.as_ref().map(|(gate, _)| gate).filter(|_| !off)
+    service.gate().filter(|_| !off)
 }
 
 /// By which what an operation usually takes is told apart from others'; 0 where no contract names
@@ -114,9 +111,10 @@ pub(crate) fn ended(
 ) {
     slot.came_to(match sent {
         Ok(answer) => match answer.response.status().as_u16() {
-            429 | 503 => Ended::Overloaded,
+            503 => Ended::Overloaded,
             200..=399 if !answer.repeated && !sending.multiplexed => taken(slot, sending, now),
-            // An error that comes fast says nothing of how long work takes.
+            // An error that comes fast says nothing of how long work takes, and 429 speaks of its
+            // caller (RFC 6585 §4).
             _ => Ended::Unknown,
         },
         Err(_) if sending.client_failed() => Ended::Unknown,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use plimsoll_base::Deadline;
 use plimsoll_http_kit::hygiene::{RequestFacts, ResponseFacts, Upgrade, strip_response};
@@ -95,7 +95,9 @@ pub(crate) async fn forward(
     // A keyed write has its deadline already: reading its body took no time of it.
     let deadline = exchange.deadline.unwrap_or_else(|| Deadline::after(exchange.started, total));
     exchange.deadline = (!streams).then_some(deadline);
-    let mut slot = admit::admit(context, config, exchange, route, service, &head.headers).await?;
+    let both_ways = grpc || client_upgrade.is_some();
+    let admission = (service, both_ways);
+    let mut slot = admit::admit(context, config, exchange, route, admission, &head.headers).await?;
     let now = context.core.clock.now();
     exchange.upstream_sent = Some(now);
     if let Some(client) = client_upgrade {
@@ -111,12 +113,7 @@ pub(crate) async fn forward(
     exchange.body = state;
     let pace = config.pace(route, &head.method);
     let retries = retries(route, service);
-    // A write with a key is sent once, whatever the manifest says of its method, unless the service
-    // obeys the key itself.
-    let idempotent = match is_keyed {
-        true => retries.rule != RetryRule::Off && idempotency::is_obeyed_upstream(route),
-        false => upstream::covers(retries.rule, &head.method),
-    };
+    let idempotent = may_be_repeated(retries.rule, route, is_keyed, &head.method);
     let mut message = Message::new(head, body, &mut exchange.upstream_reached)
         .idempotent(idempotent)
         .keyed(is_keyed)
@@ -127,6 +124,7 @@ pub(crate) async fn forward(
         body: exchange.body.as_ref(),
         held: is_keyed,
         multiplexed: grpc,
+        gate: slot.as_ref().and(service.gate()),
         timeouts: service.timeouts,
         service: &service.name,
         retries,
@@ -197,6 +195,15 @@ pub(crate) fn retries<'s>(route: Route<'_>, service: &'s Service) -> Retries<'s>
     };
     let rule = own.unwrap_or(service.retries.rule);
     Retries { policy: &service.retries, rule, budget: &service.budget }
+}
+
+/// A write with a key is sent once, whatever the manifest says of its method, unless the service
+/// obeys the key itself.
+fn may_be_repeated(rule: RetryRule, route: Route<'_>, is_keyed: bool, method: &Method) -> bool {
+    match is_keyed {
+        true => rule != RetryRule::Off && idempotency::is_obeyed_upstream(route),
+        false => upstream::covers(rule, method),
+    }
 }
 
 /// How long the exchange with the service may take.

@@ -259,8 +259,11 @@ async fn claimed(
             Ok(Begun::OtherPayload) => return Ok(Outcome::OtherRequest),
             Ok(Begun::OtherCaller) => return Ok(Outcome::OtherCaller),
             Ok(Begun::Running) => {}
-            // It knows of the first one, so it is not the store that it waits for.
-            Err(_) if waiting.is_some() && left().is_zero() => return Ok(Outcome::InProgress),
+            // It knows of the first one: it is never sent beside it, and where there is no time
+            // left it is not the store that it waits for.
+            Err(_) if waiting.is_some() && (passes || left().is_zero()) => {
+                return Ok(Outcome::InProgress);
+            }
             Err(error) => return Err(error),
         }
         match &mut waiting {

@@ -95,16 +95,25 @@ pub(crate) fn beyond(
 /// Who a request counts as: verified caller, else the credentials presented, else the signed
 /// installation, else the address.
 pub(crate) fn caller(config: &Config, exchange: &Exchange, headers: &HeaderMap) -> u64 {
+    known_caller(config, exchange, headers)
+        .unwrap_or_else(|| config.limits.hasher().ip(exchange.from.prefix()))
+}
+
+/// The same, where something tells it from others of its network.
+pub(crate) fn known_caller(
+    config: &Config,
+    exchange: &Exchange,
+    headers: &HeaderMap,
+) -> Option<u64> {
     if let Some(verified) = &exchange.verified {
-        return verified.caller().low64();
+        return Some(verified.caller().low64());
     }
     let hasher = config.limits.hasher();
     let presented = presented(config, headers);
-    match exchange.installation.signed() {
-        _ if !presented.is_empty() => hasher.credentials(&presented),
-        Some(installation) => hasher.installation(&installation.id),
-        None => hasher.ip(exchange.from.prefix()),
+    if !presented.is_empty() {
+        return Some(hasher.credentials(&presented));
     }
+    exchange.installation.signed().map(|installation| hasher.installation(&installation.id))
 }
 
 /// All credentials, verified or not.

@@ -20,7 +20,7 @@ pub(crate) fn note(config: &Config, exchange: &mut Exchange, route: Route<'_>, h
     // PUT and DELETE may be sent twice (RFC 9110 §9.2.2).
     let harmful = matches!(head.method, Method::POST | Method::PATCH);
     let unkeyed = harmful && !head.headers.contains_key(IDEMPOTENCY_KEY);
-    let mark = unkeyed.then(|| mark(config, exchange, head));
+    let mark = if unkeyed { mark(config, exchange, head) } else { None };
     exchange.unkeyed = mark;
     let core = &exchange.context.core;
     let (service, operation) = (exchange.service(), exchange.operation());
@@ -28,12 +28,13 @@ pub(crate) fn note(config: &Config, exchange: &mut Exchange, route: Route<'_>, h
 }
 
 /// Who writes what where: two writes of one mark differ in a body of the same length at most.
-fn mark(config: &Config, exchange: &Exchange, head: &Parts) -> u64 {
-    let caller = limit::caller(config, exchange, &head.headers).to_be_bytes();
+/// `None` where nobody knows who: behind one address are many.
+fn mark(config: &Config, exchange: &Exchange, head: &Parts) -> Option<u64> {
+    let caller = limit::known_caller(config, exchange, &head.headers)?.to_be_bytes();
     let target = head.uri.path_and_query().map_or("", |target| target.as_str());
     let length = head.headers.get(header::CONTENT_LENGTH).map_or(&[][..], |value| value.as_bytes());
     let method = head.method.as_str().as_bytes();
-    config.limits.hasher().write(&[&caller, method, target.as_bytes(), length])
+    Some(config.limits.hasher().write(&[&caller, method, target.as_bytes(), length]))
 }
 
 /// It ended: with a status that was sent, or the one that stands for none.

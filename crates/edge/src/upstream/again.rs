@@ -32,7 +32,9 @@ pub(super) async fn wait(
     failure: Failure,
     tries: u32,
 ) -> Result<Nanos, Failure> {
-    if !may_be_repeated(message, &failure) {
+    // Nobody sleeps in a place that another waits for.
+    let is_waited_for = sending.gate.is_some_and(|gate| gate.is_waited_for());
+    if is_waited_for || !may_be_repeated(message, &failure) {
         return Err(failure);
     }
     let asked = match &failure {

@@ -104,6 +104,15 @@ enum State {
     },
 }
 
+/// How a request passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Like any other.
+    Freely,
+    /// By it is seen whether things work again; no other passes before it has ended.
+    ToTry,
+}
+
 /// See the module's page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Breaker {
@@ -150,31 +159,32 @@ fn closed(since: Nanos, slow: Option<Nanos>) -> State {
 }
 
 impl Breaker {
-    /// Whether a request may pass; the error says after how long it may ask again.
+    /// Whether a request may pass, and whether it is the one that tries; the error says after how
+    /// long it may ask again.
     pub(crate) fn admits(
         &mut self,
         trip: &Trip,
         now: Nanos,
         random: impl FnOnce() -> u64,
-    ) -> Result<(), Duration> {
+    ) -> Result<Pass, Duration> {
         match &mut self.state {
             State::Closed { slow, .. } => {
-                let Some(began) = *slow else { return Ok(()) };
+                let Some(began) = *slow else { return Ok(Pass::Freely) };
                 let (passed, whole) = (now.since(began), trip.slow_start);
                 if passed >= whole {
                     *slow = None;
-                    return Ok(());
+                    return Ok(Pass::Freely);
                 }
                 let least = whole / u32::try_from(SLOW_START_PART).unwrap_or(1);
                 let share = passed.max(least).as_nanos() * u128::from(u64::MAX) / whole.as_nanos();
-                if u128::from(random()) < share { Ok(()) } else { Err(PROBE_WAIT) }
+                if u128::from(random()) < share { Ok(Pass::Freely) } else { Err(PROBE_WAIT) }
             }
             State::Open { until, .. } if now < *until => Err(until.since(now)),
             State::Probing { until, .. } if now < *until => Err(PROBE_WAIT.min(until.since(now))),
             State::Open { times, .. } | State::Probing { times, .. } => {
                 let times = *times;
                 self.state = State::Probing { since: now, until: now.plus(PROBE_MAX), times };
-                Ok(())
+                Ok(Pass::ToTry)
             }
         }
     }
@@ -195,13 +205,6 @@ impl Breaker {
                     self.came_back(trip, now);
                 }
             }
-        }
-    }
-
-    /// Who was let through to try was not sent after all: the next one may.
-    pub(crate) fn not_tried(&mut self, now: Nanos) {
-        if let State::Probing { since, times, .. } = self.state {
-            self.state = State::Open { since, until: now, times };
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use plimsoll_base::{Nanos, failpoint};
 
-use super::breaker::{Breaker, BreakerState, Outcome, Trip};
+use super::breaker::{Breaker, BreakerState, Outcome, Pass, Trip};
 use super::ticks::Ticks;
 
 /// See the module's page.
@@ -50,10 +50,20 @@ impl Circuit {
         self.tick_ns.store(tick, Ordering::Relaxed);
     }
 
-    /// Whether a request may pass; the error says after how long it may ask again.
-    pub(crate) fn admits(&self, now: Nanos, random: impl FnOnce() -> u64) -> Result<(), Duration> {
-        if self.calm.load(Ordering::Relaxed) || failpoint::hit("edge.breaker").is_err() {
-            return Ok(());
+    /// Whether everything passes, and nobody has to be asked.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request may pass, and whether it is the one that tries; the error says after how
+    /// long it may ask again.
+    pub(crate) fn admits(
+        &self,
+        now: Nanos,
+        random: impl FnOnce() -> u64,
+    ) -> Result<Pass, Duration> {
+        if self.is_calm() || failpoint::hit("edge.breaker").is_err() {
+            return Ok(Pass::Freely);
         }
         let held = &mut *self.held();
         let passes = held.breaker.admits(&held.trip, now, random);
@@ -106,13 +116,6 @@ impl Circuit {
             let held = &mut *self.held();
             held.breaker.good(&held.trip, begun, now());
             self.calm.store(held.breaker.is_calm(), Ordering::Relaxed);
-        }
-    }
-
-    /// A request that was let through was not sent after all.
-    pub(crate) fn not_tried(&self, now: Nanos) {
-        if !self.calm.load(Ordering::Relaxed) {
-            self.held().breaker.not_tried(now);
         }
     }
 
@@ -187,6 +190,19 @@ mod tests {
         assert!(!end(&circuit, Outcome::Poor, 12), "half of them are good");
         assert!(end(&circuit, Outcome::Poor, 1));
         assert!(circuit.admits(Nanos(9), || 0).is_err());
+    }
+
+    #[test]
+    fn a_try_that_was_given_up_is_anothers_and_nobody_elses_end_frees_it() {
+        let circuit = Circuit::new(TRIP, 1);
+        let failed = || circuit.ended(0, Outcome::Failed, Nanos(2), || Nanos(3));
+        assert!((0..5).any(|_| failed()));
+        let later = Nanos(3).plus(TRIP.open);
+        assert_eq!(circuit.admits(later, || 0), Ok(Pass::ToTry));
+        circuit.given_up(Nanos(1), later);
+        assert!(circuit.admits(later, || 0).is_err(), "it is under way");
+        circuit.given_up(later, later);
+        assert_eq!(circuit.admits(later, || 0), Ok(Pass::ToTry));
     }
 
     #[test]

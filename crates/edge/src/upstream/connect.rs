@@ -177,10 +177,24 @@ fn has_ended(io: &impl AsFd, bytes_end_it: bool) -> bool {
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
     match rustix::net::recv(io, &mut [0_u8; 1][..], flags) {
         Ok((_, 0)) => true,
-        Ok(_) => bytes_end_it,
+        Ok(_) => bytes_end_it || hung_up(io),
         Err(Errno::WOULDBLOCK | Errno::INTR) => false,
         Err(_) => true,
     }
+}
+
+/// Whether the other side has closed, whatever lies before that.
+#[cfg(target_os = "linux")]
+fn hung_up(io: &impl AsFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut asked = [PollFd::new(io, PollFlags::RDHUP)];
+    poll(&mut asked, Some(&Timespec::default())).is_ok() && asked[0].revents().intersects(ended)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hung_up(_io: &impl AsFd) -> bool {
+    false
 }
 
 impl AsyncRead for Stream {

@@ -202,12 +202,12 @@ impl Endpoint {
         opened
     }
 
-    /// Closes connections that have been idle too long.
     /// Nobody will say how a request ended that was begun then.
     pub(crate) fn given_up(&self, begun: Nanos, now: Nanos) {
         self.circuit.given_up(begun, now);
     }
 
+    /// Closes connections that have been idle too long.
     pub(crate) fn sweep(&self, core: usize, now: Nanos) {
         self.pools[core].sweep(now);
     }

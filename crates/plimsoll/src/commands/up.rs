@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_base::{SharedClock, SystemClock, failpoint};
+use plimsoll_console::{LocalSocket, ServicesSocket};
 use plimsoll_edge::auth::dev_issuer::DevIssuer;
-use plimsoll_edge::{Drained, Edge, EdgeOptions, LINK_BOUNDS, Listener, SharedCacheOptions};
+use plimsoll_edge::{
+    Drained, Edge, EdgeOptions, LINK_BOUNDS, Listener, SERVICES_SOCKET, SharedCacheOptions,
+};
 use plimsoll_manifest::{AccessLogFormat, ListenAddr, Manifest, Overrides, env};
 use plimsoll_snapshot::NodeReport;
 use plimsoll_store::{Redis, RedisLink};
@@ -89,6 +92,8 @@ struct Started {
     node: Arc<Node>,
     access_log_stop: AccessLogStop,
     ops: TcpListener,
+    local: LocalSocket,
+    services: ServicesSocket,
     clock: SharedClock,
     lock: Option<DataDirLock>,
 }
@@ -132,6 +137,10 @@ impl Started {
         let (caller_key, key_id) = memory.caller_key()?;
         let cache_shared = cache_shared(&memory, &key_id)?;
         let limits_shared = redis()?.map(|redis| (redis, key_id));
+        // Before the first request: whoever is answered finds these, too.
+        let local = LocalSocket::open(data_dir.path()).await.map_err(Failure::failed)?;
+        let services = ServicesSocket::open(data_dir.path(), SERVICES_SOCKET).await;
+        let services = services.map_err(Failure::failed)?;
         let edge = Edge::start(EdgeOptions {
             input: setup.input.clone(),
             listeners,
@@ -159,7 +168,7 @@ impl Started {
         let telemetry = Telemetry::start(&edge.config(), &metrics, &clock, node)?;
         let node = Node::new(edge, metrics, &clock, facts, memory, telemetry);
         banner::print(&node);
-        Ok(Self { node: Arc::new(node), access_log_stop, ops, clock, lock })
+        Ok(Self { node: Arc::new(node), access_log_stop, ops, local, services, clock, lock })
     }
 }
 
@@ -269,14 +278,14 @@ async fn serve(
     source: &Source,
     setup: Setup,
 ) -> Result<(), Failure> {
-    let Started { node, access_log_stop, ops, clock, mut lock } = started;
+    let Started { node, access_log_stop, ops, local, services, clock, mut lock } = started;
     let mut signals = Signals::new().map_err(Failure::failed)?;
     let (stop_ops, ops_stopped) = tokio::sync::watch::channel(false);
     let with_console = arguments.role == Role::All;
     let mut faces = JoinSet::new();
     faces.spawn(Arc::clone(&node).serve_ops(ops, with_console, ops_stopped.clone()));
-    faces.spawn(Arc::clone(&node).serve_local(ops_stopped.clone()));
-    faces.spawn(Arc::clone(&node).serve_services(ops_stopped.clone()));
+    faces.spawn(Arc::clone(&node).serve_local(local, ops_stopped.clone()));
+    faces.spawn(Arc::clone(&node).serve_services(services, ops_stopped.clone()));
     if let Some(smoke) = Smoke::of(&setup.input) {
         faces.spawn(smoke.run(Arc::clone(&node), ops_stopped.clone()));
     }

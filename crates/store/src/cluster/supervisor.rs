@@ -32,8 +32,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOG_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Before the second restart in a row; the first is at once, each further waits twice as long …
 const BACK_OFF: Duration = Duration::from_millis(100);
-/// … up to this.
-const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// … up to this: also after many in a row it is back within five seconds.
+const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// After this long without a death, the next restart is a first one again.
 const CALM_AFTER: Duration = Duration::from_secs(30);
 /// Starts tried while something transient stands in the way, and how long apart.

@@ -50,9 +50,10 @@ pub(super) fn begin(
         Route::Operation(operation) => Some(Arc::clone(operation)),
         _ => None,
     };
-    if !read.lead() || breaker::check(context, config, route).is_err() {
+    if !read.lead() {
         return;
     }
+    let Ok(trying) = breaker::check(context, config, route) else { return };
     let (empty, ()) = Request::new(()).into_parts();
     let mut head = std::mem::replace(head, empty);
     head.method = Method::GET;
@@ -69,7 +70,7 @@ pub(super) fn begin(
     let context = Arc::clone(context);
     let fetching = async move {
         fetch(&context, &config_now, (service, operation), head, read).await;
-        drop(slot);
+        drop((slot, trying));
     };
     core.tasks.spawn(Kind::Refresh, fetching);
 }
@@ -91,6 +92,7 @@ async fn fetch(
         body: None,
         held: false,
         multiplexed: false,
+        gate: None,
         timeouts: service.timeouts,
         service: &service.name,
         // Nobody waits for it: the next request that finds what is stored stale tries again.

@@ -35,7 +35,7 @@ fn failures_in_a_row_open_it_for_longer_each_time_up_to_the_limit() {
         let refused = breaker.admits(&TRIP, now, || 0);
         assert_eq!(refused, Err(Duration::from_secs(open_s)));
         now = now.plus(Duration::from_secs(open_s));
-        assert_eq!(breaker.admits(&TRIP, now, || 0), Ok(()), "one may try");
+        assert_eq!(breaker.admits(&TRIP, now, || 0), Ok(Pass::ToTry), "one may try");
         assert!(fail(&mut breaker, now));
     }
 }

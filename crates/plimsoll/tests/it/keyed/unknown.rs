@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use plimsoll_testkit::Script;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{executions, write, write_to};
 use crate::memory::soon;
@@ -91,15 +92,7 @@ fn without_its_database_a_keyed_write_waits_and_is_then_refused_or_passed() {
         "[[operation]]\nmethod = \"POST\"\npath = \"/likes\"\non_store_down = \"pass\"\n",
     );
     assert_eq!(write(&scene, "k", "status=201", &[], b"a").status, 201);
-    let pid = std::fs::read_to_string(scene.edge.data_dir().join("postgres/data/postmaster.pid"));
-    let pid = pid.unwrap().lines().next().unwrap().parse().ok();
-    let pid = pid.and_then(rustix::process::Pid::from_raw).unwrap();
-    // Standing still, so that nobody starts another.
-    let stop = rustix::process::Signal::STOP;
-    rustix::process::kill_process(pid, stop).unwrap();
-    for child in children(pid) {
-        rustix::process::kill_process(child, stop).unwrap();
-    }
+    signal_database(&scene, Signal::STOP);
     let refused = write(&scene, "j", "status=201", &[], b"a");
     problem(&refused, 503, "PLM-EDGE-0607");
     assert_eq!(refused.headers.get("retry-after"), Some("5"));
@@ -110,19 +103,43 @@ fn without_its_database_a_keyed_write_waits_and_is_then_refused_or_passed() {
     assert_eq!(executions(&scene), 3);
     let series = "plimsoll_keyed_writes_total{outcome=\"passed_unrecorded\"}";
     assert_eq!(scene.edge.metric(series).unwrap(), Some(1.0));
-    for child in children(pid) {
-        rustix::process::kill_process(child, rustix::process::Signal::CONT).unwrap();
-    }
-    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    signal_database(&scene, Signal::CONT);
     soon(|| (write(&scene, "j", "status=201", &[], b"a").status == 201).then_some(()));
 }
 
-fn children(of: rustix::process::Pid) -> Vec<rustix::process::Pid> {
-    let path = format!("/proc/{0}/task/{0}/children", of.as_raw_nonzero());
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace()
-        .filter_map(|pid| pid.parse().ok().and_then(rustix::process::Pid::from_raw))
-        .collect()
+#[test]
+fn a_write_that_is_known_to_run_is_never_passed_a_second_time() {
+    let timeouts = "[service.timeouts]\ntotal = \"4s\"\nfirst_byte = \"4s\"\nconnect = \"1s\"\n";
+    let passes = "[[operation]]\nmethod = \"POST\"\npath = \"/likes\"\non_store_down = \"pass\"\n";
+    let scene = Scene::open_on_one_node("", timeouts, passes);
+    let like = |script: &str| {
+        let mut client = scene.client();
+        client.set_patience(Duration::from_secs(10));
+        write_to(&mut client, "/likes", "k", script, &[], b"a").status
+    };
+    let statuses: Vec<u16> = std::thread::scope(|threads| {
+        let first = threads.spawn(|| like("status=201;delay=3500"));
+        soon(|| (executions(&scene) == 1).then_some(()));
+        let second = threads.spawn(|| like("status=201"));
+        // It has been told by now that the first one runs, and waits for its answer.
+        std::thread::sleep(Duration::from_millis(500));
+        signal_database(&scene, Signal::STOP);
+        [first, second].map(|asked| asked.join().unwrap()).to_vec()
+    });
+    signal_database(&scene, Signal::CONT);
+    assert_eq!((executions(&scene), statuses), (1, vec![201, 409]));
+}
+
+/// Postgres stands still, so that nobody starts another, or goes on.
+fn signal_database(scene: &Scene, signal: Signal) {
+    let pid = std::fs::read_to_string(scene.edge.data_dir().join("postgres/data/postmaster.pid"));
+    let pid = pid.unwrap().lines().next().unwrap().parse().ok().and_then(Pid::from_raw).unwrap();
+    let path = format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero());
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    for one in [pid].into_iter().chain(children.filter_map(Pid::from_raw)) {
+        kill_process(one, signal).unwrap();
+    }
 }
 
 #[test]

@@ -213,13 +213,17 @@ pub(crate) fn decide(
     if status.is_informational() || has_no_body_of_its_own(status) {
         return None;
     }
-    let facts = rules::Facts::of(headers, length);
-    if let (Some(service), Some(weak)) = (asked.service, facts.tag_is_weak) {
-        let path = exchange.target.as_ref().map_or("*", |target| target.path());
-        compression.tags.note(service, path, weak);
-    }
-    let bytes_min = if asked.accepted.identity { compression.bytes_min } else { 1 };
-    if !facts.is_compressible(bytes_min) || (facts.sets_cookie && !asked.declared) {
+    let (length, open) = {
+        let facts = rules::Facts::of(headers, length);
+        if let (Some(service), Some(weak)) = (asked.service, facts.tag_is_weak) {
+            let path = exchange.target.as_ref().map_or("*", |target| target.path());
+            compression.tags.note(service, path, weak);
+        }
+        let bytes_min = if asked.accepted.identity { compression.bytes_min } else { 1 };
+        let open = !facts.sets_cookie || asked.declared;
+        (facts.length, open && facts.is_compressible(bytes_min))
+    };
+    if !open {
         return None;
     }
     // Also where it stays as it is: what a cache keeps was chosen by this field.
@@ -236,7 +240,7 @@ pub(crate) fn decide(
         shard.count(Counter::CompressionSkipped);
         return None;
     };
-    let encoder = Encoder::new(coding, facts.length).ok()?;
+    let encoder = Encoder::new(coding, length).ok()?;
     rules::say(headers, coding);
     if exchange.method == Method::HEAD {
         return None;

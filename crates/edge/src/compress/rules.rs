@@ -2,34 +2,37 @@
 
 use http::{HeaderMap, HeaderValue, header};
 use plimsoll_http_kit::coding::Coding;
+use smallvec::SmallVec;
 
 use super::{tags, text};
 
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
-/// What one pass over an answer's head found.
+/// What one pass over an answer's head found. Lines are looked into only where it comes to them:
+/// most answers are too short.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct Facts<'h> {
     /// The body's length where it is known.
     pub(super) length: Option<u64>,
     pub(super) sets_cookie: bool,
     /// Whether its entity tag is weak, where it has one.
     pub(super) tag_is_weak: Option<bool>,
-    type_is_open: bool,
-    /// It has a coding already, is a part, must not be changed, or says what its bytes are.
+    content_type: Option<&'h HeaderValue>,
+    cache_control: SmallVec<[&'h HeaderValue; 1]>,
+    /// It has a coding already, is a part, or says what its bytes are.
     is_closed: bool,
 }
 
-impl Facts {
-    pub(super) fn of(headers: &HeaderMap, length: Option<u64>) -> Self {
+impl<'h> Facts<'h> {
+    pub(super) fn of(headers: &'h HeaderMap, length: Option<u64>) -> Self {
         let mut facts = Self { length, ..Self::default() };
         for (name, value) in headers {
             let name = name.as_str();
             match name.as_bytes().first() {
                 Some(b'c') => match name {
-                    "content-type" => facts.type_is_open = is_open(text(value)),
+                    "content-type" => facts.content_type = Some(value),
                     "content-length" => facts.length = text(value).trim().parse().ok(),
-                    "cache-control" => facts.is_closed |= says_no_transform(text(value)),
+                    "cache-control" => facts.cache_control.push(value),
                     "content-encoding" | "content-range" | "content-digest" | "content-md5" => {
                         facts.is_closed = true;
                     }
@@ -50,9 +53,10 @@ impl Facts {
 
     /// Whether it is one to compress, `bytes_min` long at least where it says its length.
     pub(super) fn is_compressible(&self, bytes_min: u64) -> bool {
-        self.type_is_open
-            && !self.is_closed
+        !self.is_closed
             && self.length.is_none_or(|length| length >= bytes_min.max(1))
+            && self.content_type.is_some_and(|line| is_open(text(line)))
+            && !self.cache_control.iter().any(|line| says_no_transform(text(line)))
     }
 }
 

@@ -1,24 +1,24 @@
 //! What the console shows, read from the edge.
 
+mod notices;
+mod reasons;
 mod sharing;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use plimsoll_console::{
-    CachedRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, NoticeLevel, Readiness, Reason,
-    RouteRow, Source, UpstreamRow,
+    CachedRow, Listening, LoadRow, MemoryRow, NodeInfo, Notice, Readiness, Reason, RouteRow,
+    Source, UpstreamRow,
 };
-use plimsoll_edge::router::Operation;
-use plimsoll_edge::{AdmissionFigures, BreakerState, CacheFigures, Config};
-use plimsoll_ledger::SealerState;
+use plimsoll_edge::{AdmissionFigures, CacheFigures, Config};
 use plimsoll_manifest::{Limit, LimitUnits, Manifest};
 use plimsoll_snapshot::{Criticality, Security};
 use plimsoll_telemetry::Metrics;
 use plimsoll_telemetry::ingest::Ingest;
 
 use super::Node;
+pub(crate) use notices::weaknesses;
 
 impl Source for Node {
     fn metrics(&self) -> &Metrics {
@@ -160,7 +160,9 @@ impl Source for Node {
                 });
             }
         }
-        reasons.extend(config.admissions(self.clock.now()).filter_map(|(s, f)| shedding(s, &f)));
+        reasons.extend(
+            config.admissions(self.clock.now()).filter_map(|(s, f)| reasons::shedding(s, &f)),
+        );
         reasons.extend(self.memory_reasons());
         reasons.extend(sharing::limits(&self.edge.sharing()));
         reasons.extend(sharing::cache(&self.edge.cache_sharing()));
@@ -173,7 +175,8 @@ impl Source for Node {
         notices.extend(self.smoked.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         notices.extend(sharing::apart(&self.edge.sharing()));
         let open = config.breakers(self.clock.now());
-        notices.extend(open.take(BREAKERS_NOTICED_MAX).map(|(o, state)| set_aside(o, state)));
+        notices
+            .extend(open.take(BREAKERS_NOTICED_MAX).map(|(o, state)| notices::set_aside(o, state)));
         notices.extend(self.restart_notice());
         notices.extend(weaknesses(&config));
         notices
@@ -284,34 +287,6 @@ impl Source for Node {
 /// Breakers that are not closed, each with a notice of its own; the load says how many there are.
 const BREAKERS_NOTICED_MAX: usize = 8;
 
-/// How an operation that is set aside is answered.
-fn answered_by(operation: &Operation) -> String {
-    match (&operation.fallback_operation, &operation.fallback_file) {
-        (Some(other), Some(_)) => format!("answered by {}, else by its document", other.id),
-        (Some(other), None) => format!("answered by {}, or 503", other.id),
-        (None, Some(_)) => "answered by its document".to_owned(),
-        (None, None) => "answered 503".to_owned(),
-    }
-}
-
-fn set_aside(operation: &Operation, state: BreakerState) -> Notice {
-    let why = match state {
-        BreakerState::Open { left } => format!(
-            "It failed too often: for {} s more its requests are {}.",
-            left.as_secs() + 1,
-            answered_by(operation)
-        ),
-        BreakerState::Probing => "It failed too often. The next request tries it.".to_owned(),
-        _ => "It works again: a growing share of its requests is sent on.".to_owned(),
-    };
-    Notice {
-        level: NoticeLevel::Warning,
-        title: format!("{} is set aside", operation.id),
-        why,
-        next: format!("Look at the log of {}.", operation.service_name),
-    }
-}
-
 /// Load against the limit, and who waits.
 fn admission_rows(service: &str, figures: &AdmissionFigures) -> [LoadRow; 2] {
     let by_class = |numbers: &[u64]| {
@@ -343,109 +318,6 @@ fn admission_rows(service: &str, figures: &AdmissionFigures) -> [LoadRow; 2] {
             ),
         },
     ]
-}
-
-/// A service that has more to do than it can take. The node serves all the same.
-fn shedding(service: &str, figures: &AdmissionFigures) -> Option<Reason> {
-    figures.shedding.then(|| Reason {
-        code: "load_shed".to_owned(),
-        why: format!(
-            "{service} has all it can take, {} requests at once: others are refused.",
-            figures.limit
-        ),
-        next: "Critical operations go first; docs/admission.md, When load is shed, says what to \
-               look at."
-            .to_owned(),
-    })
-}
-
-impl Node {
-    fn refusals(&self) -> Vec<Notice> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(first) = refused.first() else { return Vec::new() };
-        vec![Notice {
-            level: NoticeLevel::Critical,
-            title: "The changed manifest was refused".to_owned(),
-            why: format!(
-                "{} faults, the first: {first}. The one before is in force.",
-                refused.len()
-            ),
-            next: "Mend it; it is read again when the file changes.".to_owned(),
-        }]
-    }
-}
-
-impl Node {
-    fn restart_notice(&self) -> Option<Notice> {
-        let keys = self.waits_for_restart();
-        if keys.is_empty() {
-            return None;
-        }
-        Some(Notice {
-            level: NoticeLevel::Warning,
-            title: "The changed manifest needs a restart".to_owned(),
-            why: format!("Not in force before that: {}. All else is.", keys.join(", ")),
-            next: "Restart the process; with LISTEN_FDS no request is lost.".to_owned(),
-        })
-    }
-}
-
-/// What a person should know although it works.
-pub(crate) fn weaknesses(config: &Config) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    let mut note = |title: &str, why: &str, next: &str| {
-        notices.push(Notice {
-            level: NoticeLevel::Warning,
-            title: title.to_owned(),
-            why: why.to_owned(),
-            next: next.to_owned(),
-        });
-    };
-    let manifest = config.manifest();
-    if config.auth().is_none() {
-        note(
-            "No issuer is configured",
-            "Nothing is verified: credentials pass through to the backend.",
-            "Name your issuer in [[auth.issuer]].",
-        );
-    } else if manifest.auth.issuers.iter().any(|issuer| issuer.development) {
-        note(
-            "The development issuer is trusted",
-            "Whoever can read the data directory can make tokens.",
-            "Name your real issuer before clients can reach this edge.",
-        );
-    }
-    if config.limits().is_empty() {
-        note(
-            "No limit is configured",
-            "Nobody is refused for asking too often.",
-            "Name limits in [[limit]]; `plimsoll init` suggests some.",
-        );
-    }
-    for overlap in config.router().overlaps() {
-        let why = format!("{}: the operations keep their own policies.", overlap.said());
-        note(
-            "A passthrough covers operations",
-            &why,
-            "Give the passthrough a prefix of its own, unless this is meant.",
-        );
-    }
-    for shadowed in config.shadowed() {
-        note(
-            "A path of our own is never reached",
-            &format!("{} is taken by {}, which goes first.", shadowed.path, shadowed.by),
-            "Rename the operation's path, or set [status] public = false.",
-        );
-    }
-    let public = manifest.edge.listen.iter().any(|address| !address.0.ip().is_loopback());
-    if public && manifest.edge.tls.is_none() && manifest.edge.trusted_proxies.is_empty() {
-        note(
-            "Clients are served without TLS",
-            "The edge listens beyond this machine, has no certificate and trusts no proxy.",
-            "Set [edge.tls], or name the proxy that ends TLS in trusted_proxies.",
-        );
-    }
-    notices
 }
 
 fn security(config: &Config, security: &Security) -> String {
@@ -484,72 +356,3 @@ fn limits(manifest: &Manifest, operation: Option<&str>) -> Vec<String> {
     };
     manifest.limits.iter().filter(applies).map(text).collect()
 }
-
-impl Node {
-    /// What of the memory is not as it should be. An edge serves all the same.
-    fn memory_reasons(&self) -> Vec<Reason> {
-        let standing = self.memory.standing(self.clock.now());
-        let mut reasons = Vec::new();
-        if let Some(why) = standing.database_down {
-            let age = match standing.known_ago {
-                Some(ago) => format!("known {} s ago", ago.as_secs()),
-                None => "from the last snapshot on disk".to_owned(),
-            };
-            reasons.push(Reason {
-                code: "database_down".to_owned(),
-                why: format!("The database is not used: {why}. Epoch {} is {age}.", standing.epoch),
-                next: "Requests go on; operations with revocation = \"strict\" are refused and \
-                       audited ones wait in the spool until it is back."
-                    .to_owned(),
-            });
-        }
-        reasons.extend(standing.sealer.and_then(of_sealer));
-        if standing.unsealed_for >= UNSEALED_MAX {
-            reasons.push(Reason {
-                code: "ledger_lags".to_owned(),
-                why: format!(
-                    "The oldest entry that is not sealed was written {} s ago.",
-                    standing.unsealed_for.as_secs()
-                ),
-                next: "An open transaction in the database's cluster holds the sealer back, or no \
-                       node seals; docs/ledger.md, When sealing lags, names the query that finds it."
-                    .to_owned(),
-            });
-        }
-        if let Some(why) = standing.spool_damaged {
-            reasons.push(Reason {
-                code: "audit_spool_damaged".to_owned(),
-                why: format!("Records on this node's disk do not reach the ledger: {why}."),
-                next: "docs/ledger.md, A spool that cannot be read, says what to do.".to_owned(),
-            });
-        }
-        reasons
-    }
-}
-
-/// What the sealer cannot do, and what to do about it.
-fn of_sealer(state: SealerState) -> Option<Reason> {
-    let (code, why, next) = match state {
-        SealerState::Down { why } => (
-            "ledger_not_sealed",
-            format!("The ledger is written but not sealed: {why}."),
-            "It is tried again every second; docs/ledger.md, When sealing lags, says what to do.",
-        ),
-        SealerState::Diverged { why, .. } => (
-            "ledger_not_signed",
-            format!("The ledger is sealed but not signed: {why}."),
-            "Run `plimsoll ledger verify`; docs/ledger.md says what each fault means.",
-        ),
-        SealerState::Unsigned { why, .. } => (
-            "ledger_not_signed",
-            format!("The ledger is sealed but not signed: {why}."),
-            "It is tried again every 5 s; docs/ledger.md, After replacing the signing key, says \
-             what to do where the key is another one.",
-        ),
-        _ => return None,
-    };
-    Some(Reason { code: code.to_owned(), why, next: next.to_owned() })
-}
-
-/// An entry that waits longer for the sealer is worth a word.
-const UNSEALED_MAX: Duration = Duration::from_secs(60);

@@ -22,7 +22,7 @@ mod positions;
 mod scripts;
 mod wire;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plimsoll_base::{Nanos, SharedClock};
@@ -86,6 +86,8 @@ pub(crate) struct Shared {
     node: Vec<u8>,
     /// What this node would call a log that it begins.
     begins: u64,
+    /// Calls that told something, so that the tag of each event is its own.
+    tellings: AtomicU64,
     keyring: Arc<Keyring>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
@@ -122,6 +124,7 @@ impl Shared {
             namespace: options.namespace,
             node: format!("{:032x}", options.node).into_bytes(),
             begins,
+            tellings: AtomicU64::new(0),
             keyring: options.keyring,
             clock,
             metrics,

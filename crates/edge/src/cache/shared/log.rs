@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use plimsoll_telemetry::{CacheTold, Counter, Shard};
@@ -69,7 +70,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn is_over(&self, now: Told) -> bool {
+    fn is_over(&self, now: &Told) -> bool {
         let (Some(told), Some(heard)) = (self.told, now.heard) else { return false };
         // Where another log began, whoever follows it dropped everything.
         told.epoch != now.last.epoch || told.number <= heard
@@ -140,7 +141,7 @@ impl Shared {
     /// Whoever waits for what everybody has heard now, or for what nobody can hear, goes on.
     fn release(&self, waiting: &mut Vec<Waiting>, now: Option<&Told>) {
         let alone = now.is_none() && self.lease.is_nobodys(self.clock.now());
-        let is_over = |one: &mut Waiting| alone || now.is_some_and(|now| one.is_over(*now));
+        let is_over = |one: &mut Waiting| alone || now.is_some_and(|now| one.is_over(now));
         for over in waiting.extract_if(.., is_over) {
             // A client that left waits for nothing.
             over.done.send(()).ok();
@@ -172,13 +173,18 @@ impl Shared {
         own: &[Ordinal],
         waiting: &mut [Waiting],
     ) -> Result<Told, LogError> {
-        let lease = text((LEASE + APART).as_millis());
-        let forgotten = text(FORGOTTEN_AFTER.as_millis());
-        let mut arguments = vec![self.epoch(), lease, forgotten, text(LOG_EVENTS_MAX)];
+        let (mut arguments, _heard) = self.known();
+        let telling = self.tellings.fetch_add(1, Ordering::Relaxed);
+        arguments.extend([
+            text((LEASE + APART).as_millis()),
+            text(FORGOTTEN_AFTER.as_millis()),
+            text(LOG_EVENTS_MAX),
+            format!("{:x}.{telling:x}", self.begins).into_bytes(),
+        ]);
         arguments.extend_from_slice(events);
         let answer = self.log.run(&self.scripts.tell, &self.log_keys(), &arguments).await?;
         let now = Told::of(&answer)?;
-        if !events.is_empty() && !self.positions().told(own, now.last) {
+        if !events.is_empty() && !self.positions().told(own, now.last, &now.tag) {
             // Another log than the one that is followed here: they are told once more when this
             // node has joined it.
             return Err(LogError::Moved);
@@ -217,19 +223,32 @@ impl Shared {
         drop(self.log.run(&self.scripts.leave, &keys, &node).await);
     }
 
+    /// What every call begins with: the log that this node would begin, and what it knows of the
+    /// one that it follows; and up to where it has heard that.
+    fn known(&self) -> (Vec<Vec<u8>>, Position) {
+        let positions = self.positions();
+        let heard = positions.last().unwrap_or_default();
+        let (number, tag) = positions.known();
+        let (kept, node) = (text(KEPT_FOR.as_millis()), self.node.clone());
+        let known = [text(heard.epoch), text(number), tag.to_vec()];
+        (([self.epoch(), kept].into_iter().chain(known).chain([node])).collect(), heard)
+    }
+
     async fn ask(&self) -> Result<(), LogError> {
-        for link in [&self.log, &self.waiting, &self.entries] {
+        for link in [&self.log, &self.waiting] {
             link.connect().await?;
         }
         let asked = self.clock.now();
-        let heard = self.positions().last().unwrap_or_default();
-        let (epoch, number) = (text(heard.epoch), text(heard.number));
-        let (most, kept) = (text(EVENTS_PER_CALL_MAX), text(KEPT_FOR.as_millis()));
-        let arguments = [self.epoch(), self.node.clone(), epoch, number, most, kept];
+        let (mut arguments, heard) = self.known();
+        arguments.extend([text(heard.number), text(EVENTS_PER_CALL_MAX)]);
         let answer = self.log.run(&self.scripts.hear, &self.log_keys(), &arguments).await?;
         let behind = Behind::of(&answer)?;
         self.lease.found();
-        if self.take(&behind) {
+        let is_more = self.take(&behind);
+        // Only now: an answer that says up to where this node had heard must not come beside a log
+        // that has lost that.
+        self.entries.connect().await?;
+        if is_more {
             return Ok(());
         }
         self.lease.heard_all(asked);
@@ -243,24 +262,24 @@ impl Shared {
         let mut positions = self.positions();
         let heard = positions.last().filter(|heard| heard.epoch == behind.last.epoch);
         let follows = heard.is_some_and(|heard| {
-            let first = behind.events.first().map_or(heard.number, |(number, _)| number - 1);
-            let in_turn = behind.events.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0);
+            let first = behind.events.first().map_or(heard.number, |next| next.number - 1);
+            let in_turn = behind.events.windows(2).all(|pair| pair[0].number + 1 == pair[1].number);
             let all = !behind.events.is_empty() || behind.last.number == heard.number;
             first == heard.number && in_turn && all
         });
         if !follows {
             // The beginning, another log, or one that is not whole: nothing before can be judged.
-            positions.begin(behind.last, self.stamps.drop_everything());
+            positions.begin(behind.last, behind.tag, self.stamps.drop_everything());
             drop(positions);
             self.lease.joined(self.clock.now());
             return true;
         }
-        for (_, event) in &behind.events {
-            let ordinal = match Event::from_bytes(event) {
+        for next in &behind.events {
+            let ordinal = match Event::from_bytes(next.event) {
                 Event::Write { marks, writer } => self.stamps.write(marks, writer).ordinal,
                 Event::Everything => self.stamps.drop_everything(),
             };
-            positions.heard(ordinal);
+            positions.heard(next.tag, ordinal);
         }
         !behind.events.is_empty()
     }

@@ -16,8 +16,8 @@ use super::super::stamps::Ordinal;
 /// nodes is asked for anew.
 const POSITIONS_MAX: usize = 1 << 16;
 
-/// A place in a log. Where Redis lost its memory another epoch begins, of which nothing before
-/// can be judged.
+/// A place in a log. Where Redis lost its memory, or some of it, another epoch begins, of which
+/// nothing before can be judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) epoch: u64,
@@ -33,11 +33,14 @@ pub(super) struct Positions {
     ordinals: VecDeque<Ordinal>,
     /// Writes of this node that were not heard yet, with their number where they were told.
     own: BTreeMap<Ordinal, Option<u64>>,
+    /// The last event that is known, and its tag.
+    known: (u64, Vec<u8>),
 }
 
 impl Positions {
-    /// Everything up to `position` was dropped here at `dropped`.
-    pub(super) fn begin(&mut self, position: Position, dropped: Ordinal) {
+    /// Everything up to `position`, the event with `tag`, was dropped here at `dropped`.
+    pub(super) fn begin(&mut self, position: Position, tag: &[u8], dropped: Ordinal) {
+        self.known = (position.number, tag.to_vec());
         self.epoch = position.epoch;
         self.first = position.number;
         self.ordinals = [dropped].into();
@@ -60,9 +63,9 @@ impl Positions {
         Some(first)
     }
 
-    /// They were told, the last of them as `position`. False where that is not the log that is
-    /// followed: then they have to be told again.
-    pub(super) fn told(&mut self, own: &[Ordinal], position: Position) -> bool {
+    /// They were told, the last of them as `position` with `tag`. False where that is not the log
+    /// that is followed: then they have to be told again.
+    pub(super) fn told(&mut self, own: &[Ordinal], position: Position, tag: &[u8]) -> bool {
         let Some(last) = self.last().filter(|last| last.epoch == position.epoch) else {
             return false;
         };
@@ -73,7 +76,20 @@ impl Positions {
                 *told = Some(position.number);
             }
         }
+        self.know(position.number, tag);
         true
+    }
+
+    fn know(&mut self, number: u64, tag: &[u8]) {
+        if number > self.known.0 {
+            self.known = (number, tag.to_vec());
+        }
+    }
+
+    /// The last event of the log that is known here, because it was heard or told, and its tag. The
+    /// log that goes on from there is the one of which everything is known that was heard.
+    pub(super) fn known(&self) -> (u64, &[u8]) {
+        (self.known.0, &self.known.1)
     }
 
     /// What was heard last; `None` before the beginning.
@@ -82,17 +98,18 @@ impl Positions {
         Some(Position { epoch: self.epoch, number: self.first + behind })
     }
 
-    /// The event behind the last was heard, and is known here by `ordinal`.
-    pub(super) fn heard(&mut self, ordinal: Ordinal) {
+    /// The event behind the last was heard, has `tag`, and is known here by `ordinal`.
+    pub(super) fn heard(&mut self, tag: &[u8], ordinal: Ordinal) {
         self.ordinals.push_back(ordinal);
         if self.ordinals.len() > POSITIONS_MAX {
             self.ordinals.pop_front();
             self.first += 1;
         }
+        let heard = self.last().map_or(0, |last| last.number);
+        self.know(heard, tag);
         if self.own.is_empty() {
             return;
         }
-        let heard = self.last().map_or(0, |last| last.number);
         self.own.retain(|_, told| told.is_none_or(|told| told > heard));
     }
 

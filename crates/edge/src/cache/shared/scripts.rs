@@ -2,72 +2,100 @@
 //!
 //! One hash is the head: the log's epoch, when it was born, the number of its last event, and for
 //! each node when it last asked and what it had heard then. It is one key so that an eviction takes
-//! all of it or nothing; where it is gone another epoch begins. The log is a stream whose ids are
-//! the numbers. All times are Redis' own.
+//! all of it or nothing. The log is a stream whose ids are the numbers, and in which each event has
+//! a tag that no other ever has. All times are Redis' own.
+//!
+//! A replica that takes over, or a file that was written up to a second ago, brings back a log that
+//! lacks its last events, and new ones take their numbers. Nobody could tell by the numbers, so
+//! each call says the tag of the last event that its node knows: where another stands in its place,
+//! or none, what nodes know is of no log that there is, and another epoch begins. So it does where
+//! the head is gone, or the events are.
 
 use plimsoll_store::{RedisError, RedisScript};
 
 use super::positions::Position;
 
-/// Makes the head where there is none: its arguments begin with the epoch that it would have.
+/// Makes the head where there is none that goes on what the node knows. Arguments: the epoch that
+/// it would have; how long the keys live on when nobody asks, milliseconds; the epoch that the node
+/// follows, the last number that it knows of it, and that event's tag; the node.
+///
+/// An event that is no longer kept, because so many came after it, proves nothing either way: its
+/// node alone begins anew. The first write is none that a full Redis refuses, and after it a script
+/// is refused no other: a log of a bounded size must not end because answers take all there is.
 const BEGIN: &str = r"
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
-  epoch = ARGV[1]
+local head = redis.call('HMGET', KEYS[1], 'epoch', 'number')
+local epoch, number = head[1], head[2]
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+local whole = epoch and (last and last[1] or '0-0') == number .. '-0'
+if whole and epoch == ARGV[3] and ARGV[4] ~= '0' then
+  local id = ARGV[4] .. '-0'
+  local known = redis.call('XRANGE', KEYS[2], id, id)[1]
+  local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+  if known then
+    whole = known[2][2] == ARGV[5]
+  else
+    whole = first and tonumber(ARGV[4]) < tonumber(string.match(first[1], '^%d+'))
+  end
+end
+if not whole then
+  epoch, number, last = ARGV[1], '0', nil
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'born', string.format('%.0f', now), 'number', '0')
 end
+local tag = last and last[2][2] or ''
 ";
 
-/// Says what the node ARGV[2] had heard, which was ARGV[4] of the epoch ARGV[3], and answers
-/// ARGV[5] events behind it at most. ARGV[6]: how long the keys live on when
-/// nobody asks, milliseconds.
+/// Says what the node had heard, which was ARGV[7] of the epoch that it follows, and answers ARGV[8]
+/// events behind it at most, each with its number and its tag.
 const HEAR: &str = r"
-local answer = {epoch, redis.call('HGET', KEYS[1], 'number')}
+local answer = {epoch, number, tag}
 if epoch == ARGV[3] then
-  redis.call('HSET', KEYS[1], 'node:' .. ARGV[2], string.format('%.0f:', now) .. ARGV[4])
-  local behind = '(' .. ARGV[4] .. '-0'
-  for _, event in ipairs(redis.call('XRANGE', KEYS[2], behind, '+', 'COUNT', ARGV[5])) do
+  redis.call('HSET', KEYS[1], 'node:' .. ARGV[6], string.format('%.0f:', now) .. ARGV[7])
+  local behind = '(' .. ARGV[7] .. '-0'
+  for _, event in ipairs(redis.call('XRANGE', KEYS[2], behind, '+', 'COUNT', ARGV[8])) do
     answer[#answer + 1] = event[1]
     answer[#answer + 1] = event[2][2]
+    answer[#answer + 1] = event[2][4]
   end
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[6])
-redis.call('PEXPIRE', KEYS[2], ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return answer";
 
-/// Adds the events behind ARGV[4], and answers up to which number every node has heard that asked
-/// within ARGV[2] milliseconds; nothing where the log is younger than that, since nodes that do not
-/// know of it may still believe what they heard before it. Nodes that did not ask for ARGV[3] are
-/// forgotten. ARGV[4]: events that are kept, about.
+/// Adds the events behind ARGV[10], with tags that begin with that, and answers up to which number
+/// every other node has heard that asked within ARGV[7] milliseconds; nothing where the log is
+/// younger than that, since nodes that do not know of it may still believe what they heard before
+/// it. Nodes that did not ask for ARGV[8] are forgotten. ARGV[9]: events that are kept, about.
 const TELL: &str = r"
-local number = tonumber(redis.call('HGET', KEYS[1], 'number'))
-for i = 5, #ARGV do
+number = tonumber(number)
+for i = 11, #ARGV do
   number = number + 1
+  tag = ARGV[10] .. '.' .. i
   local id = string.format('%.0f-0', number)
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], id, 'event', ARGV[i])
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[9], id, 'tag', tag, 'event', ARGV[i])
 end
 local all = redis.call('HGETALL', KEYS[1])
 local heard, born = number, now
 for i = 1, #all, 2 do
   if all[i] == 'born' then
     born = tonumber(all[i + 1])
-  elseif string.sub(all[i], 1, 5) == 'node:' then
+  elseif string.sub(all[i], 1, 5) == 'node:' and string.sub(all[i], 6) ~= ARGV[6] then
     local asked, upto = string.match(all[i + 1], '^(%d+):(%d+)$')
     local ago = now - tonumber(asked)
-    if ago < tonumber(ARGV[2]) then
+    if ago < tonumber(ARGV[7]) then
       heard = math.min(heard, tonumber(upto))
-    elseif ago > tonumber(ARGV[3]) then
+    elseif ago > tonumber(ARGV[8]) then
       redis.call('HDEL', KEYS[1], all[i])
     end
   end
 end
 number = string.format('%.0f', number)
 redis.call('HSET', KEYS[1], 'number', number)
-local known = now - born >= tonumber(ARGV[2])
-return {epoch, number, known and string.format('%.0f', heard) or ''}";
+local known = now - born >= tonumber(ARGV[7])
+return {epoch, number, tag, known and string.format('%.0f', heard) or ''}";
 
 /// The node ARGV[1] is waited for no longer.
 const LEAVE: &str = r"
@@ -144,15 +172,28 @@ pub(super) enum LogError {
 pub(super) struct Behind<'a> {
     /// The last event.
     pub(super) last: Position,
-    /// The next ones, with their numbers.
-    pub(super) events: Vec<(u64, &'a [u8])>,
+    /// Its tag; empty where there is none yet.
+    pub(super) tag: &'a [u8],
+    /// The next ones.
+    pub(super) events: Vec<Next<'a>>,
+}
+
+/// An event in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Next<'a> {
+    pub(super) number: u64,
+    /// What no other event has, in this log or in another.
+    pub(super) tag: &'a [u8],
+    pub(super) event: &'a [u8],
 }
 
 /// What was told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Told {
     /// The last event.
     pub(super) last: Position,
+    /// Its tag.
+    pub(super) tag: Vec<u8>,
     /// Up to where every node has heard that may believe to know everything.
     pub(super) heard: Option<u64>,
 }
@@ -164,23 +205,23 @@ fn number(text: &[u8]) -> Result<u64, LogError> {
 
 impl<'a> Behind<'a> {
     pub(super) fn of(answer: &'a [Vec<u8>]) -> Result<Self, LogError> {
-        let [epoch, last, events @ ..] = answer else { return Err(LogError::Answer) };
+        let [epoch, last, tag, events @ ..] = answer else { return Err(LogError::Answer) };
         let last = Position { epoch: number(epoch)?, number: number(last)? };
-        let event = |pair: &'a [Vec<u8>]| {
-            let id = pair[0].strip_suffix(b"-0").ok_or(LogError::Answer)?;
-            Ok((number(id)?, &pair[1][..]))
+        let event = |next: &'a [Vec<u8>]| {
+            let id = next[0].strip_suffix(b"-0").ok_or(LogError::Answer)?;
+            Ok(Next { number: number(id)?, tag: &next[1], event: &next[2] })
         };
-        let events = events.chunks_exact(2).map(event).collect::<Result<_, LogError>>()?;
-        Ok(Self { last, events })
+        let events = events.chunks_exact(3).map(event).collect::<Result<_, LogError>>()?;
+        Ok(Self { last, tag, events })
     }
 }
 
 impl Told {
     pub(super) fn of(answer: &[Vec<u8>]) -> Result<Self, LogError> {
-        let [epoch, last, heard] = answer else { return Err(LogError::Answer) };
+        let [epoch, last, tag, heard] = answer else { return Err(LogError::Answer) };
         let last = Position { epoch: number(epoch)?, number: number(last)? };
         let heard = if heard.is_empty() { None } else { Some(number(heard)?) };
-        Ok(Self { last, heard })
+        Ok(Self { last, tag: tag.clone(), heard })
     }
 }
 
@@ -202,28 +243,4 @@ pub(super) fn fetched(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
-        texts.iter().map(|text| text.as_bytes().to_vec()).collect()
-    }
-
-    #[test]
-    fn what_redis_answers_is_read_or_refused() {
-        let answer = texts(&["7", "3", "2-0", "a", "3-0", "b"]);
-        let behind = Behind::of(&answer).unwrap();
-        assert_eq!(behind.last, Position { epoch: 7, number: 3 });
-        assert_eq!(behind.events, [(2, &b"a"[..]), (3, &b"b"[..])]);
-        for wrong in [&["7"][..], &["x", "3"], &["7", "3", "2-1", "a"], &["7", "3", "-0", "a"]] {
-            assert!(Behind::of(&texts(wrong)).is_err(), "{wrong:?}");
-        }
-        assert_eq!(Told::of(&texts(&["7", "3", "2"])).unwrap().heard, Some(2));
-        assert_eq!(Told::of(&texts(&["7", "3", ""])).unwrap().heard, None);
-        assert!(Told::of(&texts(&["7", "3"])).is_err());
-        let answer = texts(&["1500", "1", "1000:abc", "2", "999", "0", "1:x"]);
-        let read: Vec<_> = fetched(&answer).collect();
-        assert_eq!(read, [(0, std::time::Duration::from_millis(500), &b"abc"[..])]);
-        assert_eq!(fetched(&[]).count(), 0);
-    }
-}
+mod tests;

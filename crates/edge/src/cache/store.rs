@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
+use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache as Moka;
 use plimsoll_http_kit::caching::range;
 use smallvec::SmallVec;
@@ -85,28 +86,31 @@ impl Store {
     /// The same for an answer of nobody's, which makes no difference to others.
     pub(super) fn insert(&self, key: Key, entry: &Arc<Entry>) {
         self.held.entry(key).and_upsert_with(|held| {
-            let mut variants: SmallVec<[Arc<Entry>; 1]> = SmallVec::new();
-            variants.push(Arc::clone(entry));
-            if let Some(held) = held {
-                let others = held.into_value();
-                let kept = others.iter().filter(|other| !is_replaced(other, entry));
-                variants.extend(kept.take(VARIANTS_MAX - 1).cloned());
-            }
-            Arc::new(variants)
+            let others = held.map(moka::Entry::into_value);
+            with(others.as_ref().map_or(&[], |others| others.as_slice()), entry)
         });
+    }
+
+    /// Stores an entry that came from another node, unless what stands here in its place was asked
+    /// for later. True where it is stored.
+    pub(crate) fn take_over(&self, key: Key, entry: &Arc<Entry>) -> bool {
+        self.used.store(true, Ordering::Relaxed);
+        let done = self.held.entry(key).and_compute_with(|held| {
+            let others = held.map(moka::Entry::into_value);
+            let others = others.as_ref().map_or(&[][..], |others| others.as_slice());
+            let newer = |other: &Arc<Entry>| is_replaced(other, entry) && !is_later(entry, other);
+            if others.iter().any(newer) { Op::Nop } else { Op::Put(with(others, entry)) }
+        });
+        matches!(done, CompResult::Inserted(_) | CompResult::ReplacedWith(_))
     }
 
     /// Drops an entry that the service says is not what it would answer.
     pub(crate) fn remove(&self, key: Key, entry: &Arc<Entry>) {
         self.held.entry(key).and_compute_with(|held| {
-            let Some(held) = held else { return moka::ops::compute::Op::Nop };
+            let Some(held) = held else { return Op::Nop };
             let mut variants = (*held.into_value()).clone();
             variants.retain(|other| !Arc::ptr_eq(other, entry));
-            if variants.is_empty() {
-                moka::ops::compute::Op::Remove
-            } else {
-                moka::ops::compute::Op::Put(Arc::new(variants))
-            }
+            if variants.is_empty() { Op::Remove } else { Op::Put(Arc::new(variants)) }
         });
     }
 
@@ -137,9 +141,25 @@ fn is_of_range(entry: &Entry, range: Option<&HeaderValue>, headers: &HeaderMap) 
     is_same || is_end()
 }
 
+/// An entry beside the others of its key, in the place of what the same requests select.
+fn with(others: &[Arc<Entry>], entry: &Arc<Entry>) -> Variants {
+    let kept = others.iter().filter(|other| !is_replaced(other, entry)).take(VARIANTS_MAX - 1);
+    Arc::new(std::iter::once(entry).chain(kept).cloned().collect())
+}
+
+/// Whether an entry was asked for later than another. An event that lies between them says so, which
+/// no clock can; else the wall clocks of the nodes that asked do.
+fn is_later(entry: &Entry, other: &Entry) -> bool {
+    let (entry, other) = (entry.kept.asked, other.kept.asked);
+    entry.ordinal > other.ordinal || entry.unix_ms > other.unix_ms
+}
+
 fn is_replaced(old: &Entry, new: &Entry) -> bool {
     let (old, new) = (&old.kept, &new.kept);
     old.selection == new.selection
         && old.range == new.range
         && old.terms.audience == new.terms.audience
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,9 +67,10 @@ impl Read {
                 .stored
                 .as_ref()
                 .is_some_and(|stored| stored.entry.kept.asked.unix_ms >= entry.kept.asked.unix_ms);
-            if !older {
-                self.held.store.put(key, &entry);
-                any = true;
+            // What other requests select they look for themselves.
+            let kept = &entry.kept;
+            if !older && kept.selection.matches(&self.request, &kept.head) {
+                any |= self.held.store.take_over(key, &entry);
             }
         }
         any

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, header};
+use plimsoll_base::Nanos;
 use plimsoll_http_kit::caching::status::{CacheStatus, Forward};
 use plimsoll_http_kit::caching::storing::{Rules, Terms};
 use plimsoll_http_kit::caching::{RequestControl, conditional};
@@ -22,6 +23,10 @@ use crate::steps::forward::Passed;
 
 /// By which a client says how late its own last write was: what a write's answer carried.
 pub(super) const PLIMSOLL_FRESH: HeaderName = HeaderName::from_static("plimsoll-fresh");
+
+/// What `Cache-Status` says of stale answers.
+const TAKEN: Option<&str> = Some("client-takes-stale");
+const REVALIDATING: Option<&str> = Some("while-revalidating");
 
 /// A read that the store may answer, and whose answer it may keep.
 pub(crate) struct Read {
@@ -153,11 +158,9 @@ impl Read {
             };
             match entry.judge(&self.control, &self.demand, &self.held.stamps, now) {
                 Use::Fresh => return Sought::Answer(self.hit(context, &entry, None)),
-                Use::Taken => {
-                    return Sought::Answer(self.hit(context, &entry, Some("client-takes-stale")));
-                }
+                Use::Taken => return Sought::Answer(self.hit(context, &entry, TAKEN)),
                 Use::WhileRevalidating => {
-                    let passed = self.hit(context, &entry, Some("while-revalidating"));
+                    let passed = self.hit(context, &entry, REVALIDATING);
                     self.keep(entry, key, true);
                     return Sought::AnswerAndRefresh(passed);
                 }
@@ -267,20 +270,28 @@ impl Read {
             else {
                 continue;
             };
-            let made = entry.judge(&self.control, &self.demand, &self.held.stamps, now);
-            if made == Use::Fresh {
-                self.count(context, &entry, CacheOutcome::Collapsed);
-                let status = CacheStatus::Forwarded {
-                    why: self.why,
-                    status: None,
-                    stored: false,
-                    collapsed: true,
-                    unstored: None,
-                };
-                return Some(serve::entry(&entry, &self.request, self.is_head, now, status));
+            match entry.judge(&self.control, &self.demand, &self.held.stamps, now) {
+                Use::Fresh => return Some(self.collapsed(context, &entry, now)),
+                // Whoever led has seen to a newer one.
+                Use::WhileRevalidating => return Some(self.hit(context, &entry, REVALIDATING)),
+                Use::Taken => return Some(self.hit(context, &entry, TAKEN)),
+                Use::Ask { .. } => {}
             }
         }
         None
+    }
+
+    /// Answers with what another request was answered.
+    fn collapsed(&self, context: &ConnContext, entry: &Entry, now: Nanos) -> Passed {
+        self.count(context, entry, CacheOutcome::Collapsed);
+        let status = CacheStatus::Forwarded {
+            why: self.why,
+            status: None,
+            stored: false,
+            collapsed: true,
+            unstored: None,
+        };
+        serve::entry(entry, &self.request, self.is_head, now, status)
     }
 
     /// Where an answer on these terms is stored. `None` where nobody could be given it.

@@ -152,11 +152,12 @@ impl Held {
         writer: Option<Writer>,
     ) -> (Stamped, Option<Telling>) {
         match &self.shared {
-            None => (self.stamps.write(marks, writer), None),
-            Some((shared, _)) => {
+            // Nothing is to be told where nothing changed and the writer is like all others.
+            Some((shared, _)) if !marks.is_empty() || writer.is_some() => {
                 let (stamped, telling) = shared.write(marks, writer);
                 (stamped, Some(telling))
             }
+            _ => (self.stamps.write(marks, writer), None),
         }
     }
 

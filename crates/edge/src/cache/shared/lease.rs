@@ -9,6 +9,10 @@
 //! nobody's lease goes on without Redis; then it answers without telling. So after Redis is back
 //! some nodes may still not know that it is: no lease is given before [`SETTLE`] has passed, in
 //! which every node has found it again and told what it had to tell.
+//!
+//! A replica that takes over does not know how long the nodes that asked last may still believe. All
+//! of them have lost their connections with it, as has whoever tells a write: so the first writes
+//! over a new connection wait until what was given before it has ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,6 +41,8 @@ pub(super) struct Lease {
     settled: AtomicU64,
     /// Since when nothing could be told; 0: it can.
     lost_since: AtomicU64,
+    /// Since when Redis was reached without a break; 0: it was not.
+    reached_since: AtomicU64,
 }
 
 fn after(at: Nanos, by: Duration) -> u64 {
@@ -71,11 +77,20 @@ impl Lease {
         // Whoever was first says since when.
         let since = now.0.max(1);
         let _first = self.lost_since.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
+        self.reached_since.store(0, Ordering::SeqCst);
     }
 
     /// Redis was reached.
-    pub(super) fn found(&self) {
+    pub(super) fn found(&self, now: Nanos) {
         self.lost_since.store(0, Ordering::SeqCst);
+        let (reached, since) = (&self.reached_since, now.0.max(1));
+        let _first = reached.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// Whether every lease that may be held now was given by the Redis that this node reaches.
+    pub(super) fn are_known(&self, now: Nanos) -> bool {
+        let since = self.reached_since.load(Ordering::SeqCst);
+        since != 0 && now.0 >= after(Nanos(since), LEASE + APART)
     }
 
     /// Whether Redis was not reached when it was tried last.
@@ -127,8 +142,21 @@ mod tests {
         lease.lost(at(1_000));
         lease.lost(at(2_000));
         assert!(!lease.is_nobodys(at(2_249)) && lease.is_nobodys(at(2_250)));
-        lease.found();
+        lease.found(at(2_300));
         assert!(!lease.is_nobodys(at(9_000)));
+    }
+
+    #[test]
+    fn what_was_given_before_a_connection_has_ended_before_a_write_over_it_is_done() {
+        let lease = Lease::default();
+        assert!(!lease.are_known(at(9_000)));
+        lease.found(at(1_000));
+        lease.found(at(2_000));
+        assert!(!lease.are_known(at(2_249)) && lease.are_known(at(2_250)));
+        lease.lost(at(3_000));
+        assert!(!lease.are_known(at(9_000)));
+        lease.found(at(4_000));
+        assert!(!lease.are_known(at(5_249)) && lease.are_known(at(5_250)));
     }
 
     /// A node finds Redis again within what is waited for before a lease is given.

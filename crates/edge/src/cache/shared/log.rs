@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use plimsoll_base::Nanos;
 use plimsoll_telemetry::{CacheTold, Counter, Shard};
 use tokio::sync::{oneshot, watch};
 
@@ -77,6 +78,16 @@ impl Waiting {
     }
 }
 
+/// What stood behind what was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// This node begins to follow the log.
+    Anew,
+    /// Events, perhaps not all of them.
+    Events,
+    Nothing,
+}
+
 impl Shared {
     /// Stamps a write here and tells the others.
     pub(crate) fn write(&self, marks: Vec<Mark>, writer: Option<Writer>) -> (Stamped, Telling) {
@@ -140,7 +151,9 @@ impl Shared {
 
     /// Whoever waits for what everybody has heard now, or for what nobody can hear, goes on.
     fn release(&self, waiting: &mut Vec<Waiting>, now: Option<&Told>) {
-        let alone = now.is_none() && self.lease.is_nobodys(self.clock.now());
+        let at = self.clock.now();
+        let alone = now.is_none() && self.lease.is_nobodys(at);
+        let now = now.filter(|_| self.lease.are_known(at));
         let is_over = |one: &mut Waiting| alone || now.is_some_and(|now| one.is_over(now));
         for over in waiting.extract_if(.., is_over) {
             // A client that left waits for nothing.
@@ -189,7 +202,7 @@ impl Shared {
             // node has joined it.
             return Err(LogError::Moved);
         }
-        self.lease.found();
+        self.lease.found(self.clock.now());
         waiting.iter_mut().filter(|one| one.told.is_none()).for_each(|one| {
             one.told = Some(now.last);
         });
@@ -243,22 +256,21 @@ impl Shared {
         arguments.extend([text(heard.number), text(EVENTS_PER_CALL_MAX)]);
         let answer = self.log.run(&self.scripts.hear, &self.log_keys(), &arguments).await?;
         let behind = Behind::of(&answer)?;
-        self.lease.found();
-        let is_more = self.take(&behind);
+        self.lease.found(self.clock.now());
+        let taken = self.take(&behind, asked);
         // Only now: an answer that says up to where this node had heard must not come beside a log
         // that has lost that.
         self.entries.connect().await?;
-        if is_more {
+        if taken != Taken::Nothing {
+            // The others should learn at once that it was heard.
             return Ok(());
         }
-        self.lease.heard_all(asked);
         let [_, log] = self.log_keys();
         Ok(self.waiting.wait(&log, behind.last.number, LISTEN_MAX).await?)
     }
 
-    /// Takes in what stands behind what was heard. True where something did, so that the others
-    /// should learn at once that it was heard.
-    fn take(&self, behind: &Behind<'_>) -> bool {
+    /// Takes in what stands behind what was heard, which was asked for at `asked`.
+    fn take(&self, behind: &Behind<'_>, asked: Nanos) -> Taken {
         let mut positions = self.positions();
         let heard = positions.last().filter(|heard| heard.epoch == behind.last.epoch);
         let follows = heard.is_some_and(|heard| {
@@ -272,7 +284,7 @@ impl Shared {
             positions.begin(behind.last, behind.tag, self.stamps.drop_everything());
             drop(positions);
             self.lease.joined(self.clock.now());
-            return true;
+            return Taken::Anew;
         }
         for next in &behind.events {
             let ordinal = match Event::from_bytes(next.event) {
@@ -281,7 +293,13 @@ impl Shared {
             };
             positions.heard(next.tag, ordinal);
         }
-        !behind.events.is_empty()
+        let is_all = positions.last() == Some(behind.last);
+        drop(positions);
+        if is_all {
+            // Also where events came: a node that always hears of something knows as much.
+            self.lease.heard_all(asked);
+        }
+        if behind.events.is_empty() { Taken::Nothing } else { Taken::Events }
     }
 
     fn lose(&self, error: &LogError) {
@@ -296,3 +314,6 @@ impl Shared {
         self.note(CacheSharing::Lost { why: error.to_string() });
     }
 }
+
+#[cfg(test)]
+mod tests;

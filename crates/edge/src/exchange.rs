@@ -17,6 +17,7 @@ use plimsoll_telemetry::{NO_SERVICE, TraceContext};
 
 use crate::auth::Verified;
 use crate::body::InboundState;
+use crate::cache::Telling;
 use crate::compress;
 use crate::config::Config;
 use crate::conn::ConnContext;
@@ -74,6 +75,10 @@ pub(crate) struct Exchange {
     pub(crate) upstream_tries: u32,
     /// It is a write without a key, by its mark.
     pub(crate) unkeyed: Option<u64>,
+    /// Its answer is recorded before its client has it.
+    pub(crate) is_recorded: bool,
+    /// A write that other nodes are being told of.
+    pub(crate) telling: Option<Telling>,
 }
 
 impl Exchange {
@@ -114,6 +119,8 @@ impl Exchange {
             upstream_latency: None,
             upstream_tries: 0,
             unkeyed: None,
+            is_recorded: false,
+            telling: None,
             context: Arc::clone(context),
         }
     }

@@ -134,7 +134,7 @@ pub(crate) async fn send_on(
         Err(open) => {
             // What the service answered before says more than what stands in at such a time.
             let answered = turn.answered(context, Err(open), exchange.upstream_reached);
-            return match answered.everywhere(context).await {
+            return match answered.everywhere(context, exchange).await {
                 Err(open) => {
                     let standing_in =
                         fallback::stand_in(context, config, exchange, route, facts, head);
@@ -147,7 +147,8 @@ pub(crate) async fn send_on(
     compress::restore_tags(config, exchange, head);
     let outcome = forward::forward(context, config, exchange, route, facts, head, body).await;
     drop(trying);
-    turn.answered(context, outcome, exchange.upstream_reached).everywhere(context).await
+    let answered = turn.answered(context, outcome, exchange.upstream_reached);
+    answered.everywhere(context, exchange).await
 }
 
 /// What a request came to at the door.

@@ -75,14 +75,39 @@ impl From<Result<Passed, Problem>> for Answered {
 }
 
 impl Answered {
-    /// What the client gets, once no other node uses what was before it.
-    pub(crate) async fn everywhere(self, context: &ConnContext) -> Result<Passed, Problem> {
-        if let Some(telling) = self.telling {
-            // A box, because this is rare.
-            Box::pin(telling.done(&context.core.shard)).await;
+    /// What the client gets, once no other node uses what was before it. Where the answer has to be
+    /// recorded first, [`heard`] waits for that.
+    pub(crate) async fn everywhere(
+        self,
+        context: &ConnContext,
+        exchange: &mut Exchange,
+    ) -> Result<Passed, Problem> {
+        let Self { mut outcome, telling } = self;
+        if telling.is_some() {
+            exchange.telling = telling;
+            if !exchange.is_recorded {
+                // A box, because this is rare.
+                Box::pin(heard(context, exchange, &mut outcome)).await;
+            }
         }
-        self.outcome
+        outcome
     }
+}
+
+/// Waits until no other node uses what was before a write, as long as its request has time.
+pub(crate) async fn heard(
+    context: &ConnContext,
+    exchange: &mut Exchange,
+    outcome: &mut Result<Passed, Problem>,
+) {
+    let Some(telling) = exchange.telling.take() else { return };
+    if let Ok(Passed::Upstream { answer, .. }) = outcome {
+        // The service has done its part; what Redis takes is no reason to send it less.
+        answer.slot = None;
+    }
+    let core = &context.core;
+    let left = exchange.deadline.map_or(Duration::MAX, |deadline| deadline.left(core.clock.now()));
+    telling.done(&core.shard, left).await;
 }
 
 /// A read of an operation that never answered what may be stored.
@@ -143,20 +168,18 @@ pub(crate) fn look(
 }
 
 /// A write turned out to be done whose answer did not come this way: what it changed is made
-/// invalid, on every node.
-pub(crate) async fn written(
+/// invalid, on every node once it is [`heard`].
+pub(crate) fn written(
     context: &ConnContext,
     config: &Config,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     route: Route<'_>,
     head: &Parts,
 ) {
     let Some(cache) = &config.cache else { return };
     let Some(operation) = cache::cacheable(route) else { return };
     let write = Write::new(context, cache, exchange, operation, head);
-    if let Some(telling) = write.and_then(Write::done) {
-        telling.done(&context.core.shard).await;
-    }
+    exchange.telling = write.and_then(Write::done);
 }
 
 /// Says when a write was done in an answer that does not come from the service now. A replay says

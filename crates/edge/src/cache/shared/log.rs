@@ -51,11 +51,11 @@ pub(crate) struct Telling(Option<oneshot::Receiver<()>>);
 
 impl Telling {
     /// Ends when no other node uses what was before the write, unless it is cut off without knowing
-    /// it; and in any case within [`TELL_WAIT_MAX`].
-    pub(crate) async fn done(self, shard: &Shard) {
+    /// it; and in any case within [`TELL_WAIT_MAX`] and what is `left` of the request's time.
+    pub(crate) async fn done(self, shard: &Shard, left: Duration) {
         let outcome = match self.0 {
             None => CacheTold::Alone,
-            Some(told) => match tokio::time::timeout(TELL_WAIT_MAX, told).await {
+            Some(told) => match tokio::time::timeout(left.min(TELL_WAIT_MAX), told).await {
                 Ok(Ok(())) => CacheTold::Told,
                 Ok(Err(_)) | Err(_) => CacheTold::Late,
             },

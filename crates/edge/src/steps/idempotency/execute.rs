@@ -76,7 +76,10 @@ async fn run(
     mut head: Parts,
     execution: Box<Execution>,
 ) -> Done {
-    let outcome = once(context, config, &mut finish.exchange, &mut head, *execution).await;
+    finish.exchange.is_recorded = true;
+    let mut outcome = once(context, config, &mut finish.exchange, &mut head, *execution).await;
+    // Only now: a crash while others hear of it must not leave the key without its answer.
+    cache::heard(context, &mut finish.exchange, &mut outcome).await;
     // A crash here, and nobody hears of what is recorded.
     let outcome = failpoint::hit("writes.before_answer")
         .map_err(|_| Problem::new(Code::Internal))
@@ -102,7 +105,7 @@ async fn once(
         (exchange.body, exchange.upstream_tries) = (received, 0);
         match found {
             Found::Executed(mut answer) => {
-                cache::written(context, config, exchange, route, head).await;
+                cache::written(context, config, exchange, route, head);
                 cache::say_fresh(context, config, &mut answer.headers);
                 return record(context, config, exchange, lease, answer).await;
             }

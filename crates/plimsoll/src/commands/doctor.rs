@@ -142,7 +142,13 @@ fn database(arguments: &Doctor) -> Vec<Finding> {
         .collect()
 }
 
-/// Whether the Redis that the environment names answers.
+/// Asks Redis whether it evicts nothing. One that may not be asked is taken to evict.
+const NEVER_EVICTS: &str = r"
+local said = redis.pcall('INFO', 'memory')
+local policy = 'maxmemory_policy:noeviction'
+return {type(said) == 'string' and string.find(said, policy, 1, true) and 1 or 0}";
+
+/// Whether the Redis that the environment names answers, and goes on once it is full.
 fn redis() -> Option<Finding> {
     const WHAT: &str = "redis";
     let url = match env::secret("REDIS_URL") {
@@ -151,19 +157,25 @@ fn redis() -> Option<Finding> {
     };
     let asked = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
-            let time = RedisScript::new("return redis.call('TIME')");
-            Redis::new(&url)?.run(&time, &[], &[]).await
+            Redis::new(&url)?.run(&RedisScript::new(NEVER_EVICTS), &[], &[]).await
         }),
         Err(error) => {
             return Some(Finding::bad(State::Broken, WHAT, error.to_string(), "try again"));
         }
     };
     Some(match asked {
-        Ok(_) => Finding::ok(WHAT, "answers; limits are shared between nodes"),
+        Ok(said) if said == [1] => Finding::bad(
+            State::Weak,
+            WHAT,
+            "answers; limits and the cache are shared between nodes, but it evicts nothing \
+             (maxmemory-policy noeviction): once it is full it counts no limits and takes no answers",
+            "set maxmemory, and maxmemory-policy allkeys-lru",
+        ),
+        Ok(_) => Finding::ok(WHAT, "answers; limits and the cache are shared between nodes"),
         Err(error) => Finding::bad(
             State::Weak,
             WHAT,
-            format!("{error}; each node counts limits for itself"),
+            format!("{error}; each node counts limits and caches for itself"),
             "start it, or mend REDIS_URL",
         ),
     })

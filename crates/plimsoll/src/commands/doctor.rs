@@ -168,7 +168,7 @@ fn redis() -> Option<Finding> {
             State::Weak,
             WHAT,
             "answers; limits and the cache are shared between nodes, but it evicts nothing \
-             (maxmemory-policy noeviction): once it is full it counts no limits and takes no answers",
+             (maxmemory-policy noeviction): once full it counts no limits and takes no answers",
             "set maxmemory, and maxmemory-policy allkeys-lru",
         ),
         Ok(_) => Finding::ok(WHAT, "answers; limits and the cache are shared between nodes"),

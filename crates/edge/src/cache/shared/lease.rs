@@ -10,9 +10,9 @@
 //! some nodes may still not know that it is: no lease is given before [`SETTLE`] has passed, in
 //! which every node has found it again and told what it had to tell.
 //!
-//! A replica that takes over does not know how long the nodes that asked last may still believe. All
-//! of them have lost their connections with it, as has whoever tells a write: so the first writes
-//! over a new connection wait until what was given before it has ended.
+//! A replica that takes over does not know how long nodes that asked last may still believe. All of
+//! them have lost their connections with it, as has whoever tells a write: so the first writes over
+//! a new connection wait until what was given before it has ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

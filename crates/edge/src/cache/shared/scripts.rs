@@ -48,8 +48,8 @@ end
 local tag = last and last[2][2] or ''
 ";
 
-/// Says what the node had heard, which was ARGV[7] of the epoch that it follows, and answers ARGV[8]
-/// events behind it at most, each with its number and its tag.
+/// Says what the node had heard, which was ARGV[7] of the epoch that it follows, and answers what
+/// stands behind it, ARGV[8] events at most, each with its number and its tag.
 const HEAR: &str = r"
 local answer = {epoch, number, tag}
 if epoch == ARGV[3] then

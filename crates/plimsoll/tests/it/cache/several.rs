@@ -1,6 +1,7 @@
 //! The cache of several nodes over a real Redis.
 
 mod history;
+mod trouble;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -47,6 +47,15 @@ fn answers_fields_and_sections_may_stand_apart_and_crlf_is_a_line_end() {
 }
 
 #[test]
+fn a_name_in_capitals_before_a_colon_is_no_request() {
+    let text = "GET {{base}}/a\nDNT : 1\n[Query]\nID : 7\n[Options]\n[Cookies]\nSID\t: b\n\
+                HTTP 200\nETAG : x\n[Captures]\nID : jsonpath \"$.id\"\n\nGET {{base}}/{{ID}}\n";
+    let journey = parse(text, Path::new("a.hurl")).unwrap_or_else(|f| panic!("{f:?}"));
+    let lines: Vec<usize> = journey.steps.iter().map(|step| step.line).collect();
+    assert_eq!(lines, [1, 13]);
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_place_and_what_is_expected() {
     for (text, line, column, words) in [
         ("", 0, 0, &["there is no request", "GET {{base}}/feed"][..]),

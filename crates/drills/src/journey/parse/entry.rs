@@ -69,7 +69,9 @@ pub(super) fn skip_to_request(scan: &mut Scanner<'_>) {
 pub(super) fn is_request(scan: &Scanner<'_>) -> bool {
     let line = scan.line().trim_start();
     let rest = line.trim_start_matches(|one: char| one.is_ascii_uppercase());
-    rest.len() < line.len() && rest.starts_with([' ', '\t']) && !is_answer_line(line)
+    // A field or a capture may have a name in capitals, and blanks before its colon.
+    let is_field = rest.trim_start_matches([' ', '\t']).starts_with(':');
+    rest.len() < line.len() && rest.starts_with([' ', '\t']) && !is_field && !is_answer_line(line)
 }
 
 fn is_answer(scan: &Scanner<'_>) -> bool {

@@ -29,7 +29,7 @@ pub use report::{Failed, Ran, StepRan, Word, junit};
 pub use run::{BaseError, Runner, RunnerOptions};
 pub use secrets::{Secrets, is_secret_name};
 pub use touched::touched;
-pub use value::{NameFault, Value, Variables, text, variable};
+pub use value::{NameFault, Value, Variables, secret, text, variable};
 
 /// The largest file that is read, bytes.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;

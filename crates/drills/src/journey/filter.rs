@@ -12,6 +12,10 @@ pub(super) fn apply(
     value: Value,
     scope: &mut Scope<'_>,
 ) -> Result<Option<Value>, String> {
+    let secrets = scope.secrets;
+    let refused = |filter: &str, value: &Value| {
+        format!("`{filter}` makes nothing of {}", value.shown(secrets))
+    };
     Ok(match (filter, value) {
         (Filter::Count, Value::List(items)) => Some(length(items.len())),
         (Filter::Count, Value::Bytes(bytes)) => Some(length(bytes.len())),
@@ -32,8 +36,10 @@ pub(super) fn apply(
             let parts = text.split(by.as_str()).map(|part| Value::Text(part.to_owned()));
             Some(Value::List(parts.collect()))
         }
-        (Filter::ToInt, value) => Some(to_int(&value)?),
-        (Filter::ToFloat, value) => Some(to_float(&value)?),
+        (Filter::ToInt, value) => Some(to_int(&value).ok_or_else(|| refused("toInt", &value))?),
+        (Filter::ToFloat, value) => {
+            Some(to_float(&value).ok_or_else(|| refused("toFloat", &value))?)
+        }
         (Filter::ToText, value) => {
             let text = value.rendered().ok_or_else(|| refused("toString", &value))?;
             Some(Value::Text(text))
@@ -75,29 +81,23 @@ pub(super) fn first_group(pattern: &Pattern, text: &str) -> Option<Value> {
     Some(Value::Text(group.as_str().to_owned()))
 }
 
-fn to_int(value: &Value) -> Result<Value, String> {
+fn to_int(value: &Value) -> Option<Value> {
     match value {
-        Value::Integer(whole) => Ok(Value::Integer(*whole)),
+        Value::Integer(whole) => Some(Value::Integer(*whole)),
         #[expect(clippy::cast_possible_truncation, reason = "that is what is asked for")]
-        Value::Float(number) => Ok(Value::Integer(*number as i64)),
-        Value::Text(text) => {
-            let read = text.parse().map(Value::Integer);
-            read.map_err(|_| refused("toInt", value))
-        }
-        _ => Err(refused("toInt", value)),
+        Value::Float(number) => Some(Value::Integer(*number as i64)),
+        Value::Text(text) => text.parse().ok().map(Value::Integer),
+        _ => None,
     }
 }
 
-fn to_float(value: &Value) -> Result<Value, String> {
+fn to_float(value: &Value) -> Option<Value> {
     match value {
         #[expect(clippy::cast_precision_loss, reason = "that is what is asked for")]
-        Value::Integer(whole) => Ok(Value::Float(*whole as f64)),
-        Value::Float(number) => Ok(Value::Float(*number)),
-        Value::Text(text) => {
-            let read = text.parse().map(Value::Float);
-            read.map_err(|_| refused("toFloat", value))
-        }
-        _ => Err(refused("toFloat", value)),
+        Value::Integer(whole) => Some(Value::Float(*whole as f64)),
+        Value::Float(number) => Some(Value::Float(*number)),
+        Value::Text(text) => text.parse().ok().map(Value::Float),
+        _ => None,
     }
 }
 
@@ -117,8 +117,4 @@ const fn name(filter: &Filter) -> &'static str {
         Filter::UrlEncode => "urlEncode",
         Filter::UrlDecode => "urlDecode",
     }
-}
-
-fn refused(filter: &str, value: &Value) -> String {
-    format!("`{filter}` makes nothing of {value}")
 }

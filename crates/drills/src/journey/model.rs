@@ -6,6 +6,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::path::Path;
+use super::secrets::is_secret_name;
 use super::value::Value;
 
 /// A journey as it was written.
@@ -119,7 +120,8 @@ pub(super) struct Options {
     pub(super) retry_interval: Option<Duration>,
     pub(super) max_time: Option<Duration>,
     pub(super) skip: bool,
-    /// Variables that are set before the request is made, by name.
+    /// Variables that are set before the request is made, by name; whether they are numbers and the
+    /// like.
     pub(super) variables: Vec<(String, Text, bool)>,
 }
 
@@ -150,8 +152,15 @@ pub(super) struct Capture {
     pub(super) name: String,
     pub(super) query: Query,
     pub(super) filters: Vec<Filter>,
-    /// Never shown.
+    /// Said to be never shown.
     pub(super) redacted: bool,
+}
+
+impl Capture {
+    /// Whether what it captures is never shown: it says so, or its name does.
+    pub(super) fn is_secret(&self) -> bool {
+        self.redacted || is_secret_name(&self.name)
+    }
 }
 
 /// Something that has to hold.

@@ -128,7 +128,7 @@ fn given(operand: &Operand, scope: &mut Scope<'_>) -> Result<Value, String> {
 
 fn said(predicate: &Predicate, scope: &mut Scope<'_>) -> Result<String, String> {
     let mut with = |word: &str, operand: &Operand| -> Result<String, String> {
-        Ok(format!("{word} {}", given(operand, scope)?))
+        Ok(format!("{word} {}", given(operand, scope)?.shown(scope.secrets)))
     };
     Ok(match predicate {
         Predicate::Equal(operand) => with("==", operand)?,

@@ -16,6 +16,7 @@ use url::Url;
 
 use super::cookies::Cookies;
 use super::model::{Body, Field, Given, JsonPiece, Piece, Step, Text};
+use super::secrets::Secrets;
 use super::value::{Value, Variables};
 
 /// Where chance comes from: 128 bits each time.
@@ -26,6 +27,8 @@ pub(super) struct Scope<'s> {
     pub(super) variables: &'s Variables,
     pub(super) clock: &'s SharedClock,
     pub(super) random: Random<'s>,
+    /// What no message may hold.
+    pub(super) secrets: &'s Secrets,
 }
 
 impl Scope<'_> {
@@ -110,6 +113,8 @@ impl Scope<'_> {
 pub(super) struct Request {
     pub(super) url: Url,
     pub(super) call: Call,
+    /// What of it is a secret by what it is for, whatever it was made of.
+    pub(super) secrets: Vec<String>,
 }
 
 /// Makes the request of a step.
@@ -142,17 +147,20 @@ pub(super) fn request(
     {
         headers.push(("Content-Type".to_owned(), kind.to_owned()));
     }
+    let mut secrets = Vec::new();
     if let Some(basic) = &step.basic {
         let (user, password) = (scope.text(&basic.name)?, scope.text(&basic.value)?);
-        let basic = STANDARD.encode(format!("{user}:{password}"));
+        let pair = format!("{user}:{password}");
+        let basic = STANDARD.encode(&pair);
         headers.push(("Authorization".to_owned(), format!("Basic {basic}")));
+        secrets.extend([pair, password]);
     }
     let mut sent: Vec<String> =
         scope.pairs(&step.cookies)?.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let now = i64::try_from(scope.clock.unix_seconds()).unwrap_or(i64::MAX);
     sent.extend(cookies.for_url(&url, now));
     add_cookies(&mut headers, &sent);
-    Ok(Request { url, call: Call { method, headers, body: body.into() } })
+    Ok(Request { url, call: Call { method, headers, body: body.into() }, secrets })
 }
 
 /// RFC 6265 §5.4: one field for all of them.
@@ -217,8 +225,8 @@ mod tests {
             variables.set(name, value.clone()).unwrap();
         }
         let clock: SharedClock = Arc::new(ManualClock::at_unix_ms(1_795_000_000_000));
-        let random = &mut || 7_u128;
-        let mut scope = Scope { variables: &variables, clock: &clock, random };
+        let (random, secrets) = (&mut || 7_u128, &Secrets::default());
+        let mut scope = Scope { variables: &variables, clock: &clock, random, secrets };
         request(&journey.steps[0], &Cookies::default(), &mut scope)
     }
 

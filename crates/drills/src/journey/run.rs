@@ -6,16 +6,16 @@ use plimsoll_base::{Deadline, SharedClock};
 use plimsoll_outbound::{CallOptions, Outbound};
 use url::Url;
 
+use super::ANSWER_BYTES_MAX;
 use super::answer::Answer;
 use super::cookies::Cookies;
-use super::model::{Expected, Journey, Step, Version};
+use super::model::{Capture, Expected, Journey, Step, Version};
 use super::predicate::judge;
 use super::query::{look, version};
 use super::render::{self, Random, Scope};
 use super::report::{Failed, Ran, StepRan, Word, milliseconds};
 use super::secrets::{Secrets, is_secret_name};
-use super::value::{Value, Variables, typed};
-use super::{ANSWER_BYTES_MAX, JSON_DEPTH_MAX};
+use super::value::{Value, Variables, plain};
 
 /// How long one try may take where the step does not say.
 const TRY_USUAL: Duration = Duration::from_secs(30);
@@ -25,9 +25,6 @@ const JOURNEY_MAX: Duration = Duration::from_secs(600);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// The most characters of an unexpected answer that are shown.
 const BODY_SHOWN_CHARS_MAX: usize = 300;
-
-/// From how many digits on a number that was captured as a secret is hidden.
-const NUMBER_HIDDEN_CHARS_MIN: usize = 4;
 
 /// Why journeys cannot run there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -176,19 +173,27 @@ impl Runner {
     }
 
     fn request(&self, step: &Step, state: &mut State<'_>) -> Result<render::Request, String> {
-        for (name, text, by_looks) in &step.options.variables {
+        for (name, text, is_plain) in &step.options.variables {
             let said = self.scope(state).text(text)?;
-            let value = if *by_looks { typed(&said) } else { Value::Text(said) };
+            let value = plain(&said).filter(|_| *is_plain);
+            let value = value.unwrap_or_else(|| Value::Text(said.clone()));
+            if is_secret_name(name) {
+                state.secrets.hide(&said);
+                state.secrets.hide_value(&value);
+            }
             state.variables.set(name, value).map_err(|error| error.to_string())?;
         }
-        let State { variables, cookies, random, .. } = state;
-        let mut scope = Scope { variables, clock: &self.options.clock, random: &mut **random };
-        render::request(step, cookies, &mut scope)
+        let State { variables, cookies, random, secrets, .. } = state;
+        let clock = &self.options.clock;
+        let mut scope = Scope { variables, clock, random: &mut **random, secrets };
+        let request = render::request(step, cookies, &mut scope)?;
+        request.secrets.iter().for_each(|one| state.secrets.hide(one));
+        Ok(request)
     }
 
     fn scope<'s>(&'s self, state: &'s mut State<'_>) -> Scope<'s> {
-        let State { variables, random, .. } = state;
-        Scope { variables, clock: &self.options.clock, random: &mut **random }
+        let State { variables, random, secrets, .. } = state;
+        Scope { variables, clock: &self.options.clock, random: &mut **random, secrets }
     }
 
     /// First version and status, then what is captured, then what else has to hold: an answer of
@@ -200,7 +205,8 @@ impl Runner {
             ..Tried::default()
         };
         let Some(expected) = &step.expected else { return tried };
-        tried.failed = at_first(expected, answer);
+        self.conceal(expected, answer, state);
+        tried.failed = at_first(expected, answer, &state.secrets);
         if !tried.failed.is_empty() {
             return tried;
         }
@@ -208,11 +214,14 @@ impl Runner {
             let found = look(&capture.query, &capture.filters, answer, &mut self.scope(state));
             let set = match found {
                 Ok(Some(value)) => {
-                    hide(capture.redacted || is_secret_name(&capture.name), &value, state);
+                    if capture.is_secret() {
+                        state.secrets.hide_value(&value);
+                    }
                     tried.captures.push((capture.name.clone(), value.clone()));
                     state.variables.set(&capture.name, value).map_err(|error| error.to_string())
                 }
                 Ok(None) => Err("nothing was found".to_owned()),
+                Err(why) if capture.is_secret() => Err(self.without(capture, answer, state, why)),
                 Err(why) => Err(why),
             };
             if let Err(came) = set {
@@ -230,7 +239,8 @@ impl Runner {
                 Ok(found) => {
                     let held = judge(&assert.predicate, assert.negated, found.as_ref(), &mut scope);
                     let Err(expected) = held else { continue };
-                    let came = found.map_or_else(|| "nothing".to_owned(), |one| one.to_string());
+                    let came =
+                        found.map_or_else(|| "nothing".to_owned(), |one| one.shown(&state.secrets));
                     (Some(expected), came)
                 }
                 Err(why) => (None, why),
@@ -239,6 +249,35 @@ impl Runner {
             tried.failed.push(Failed { line: assert.line, what, expected, came });
         }
         tried
+    }
+
+    /// Hides what will be captured as a secret. An answer of another status often has it as well, and
+    /// then it is shown without being captured.
+    fn conceal(&self, expected: &Expected, answer: &Answer, state: &mut State<'_>) {
+        for capture in expected.captures.iter().filter(|one| one.is_secret()) {
+            let found = look(&capture.query, &capture.filters, answer, &mut self.scope(state));
+            if let Ok(Some(value)) = found {
+                state.secrets.hide_value(&value);
+            }
+        }
+    }
+
+    /// Why a secret cannot be captured, without what a filter could not take: the secret is in that.
+    fn without(
+        &self,
+        capture: &Capture,
+        answer: &Answer,
+        state: &mut State<'_>,
+        why: String,
+    ) -> String {
+        for taken in 0..capture.filters.len() {
+            let filters = capture.filters.get(..taken).unwrap_or_default();
+            if let Ok(Some(value)) = look(&capture.query, filters, answer, &mut self.scope(state)) {
+                state.secrets.hide_value(&value);
+            }
+        }
+        let again = look(&capture.query, &capture.filters, answer, &mut self.scope(state));
+        again.err().unwrap_or(why)
     }
 
     /// Fields that have to be there.
@@ -276,7 +315,7 @@ impl Runner {
 }
 
 /// Version and status.
-fn at_first(expected: &Expected, answer: &Answer) -> Vec<Failed> {
+fn at_first(expected: &Expected, answer: &Answer, secrets: &Secrets) -> Vec<Failed> {
     let line = expected.line;
     let mut failed = Vec::new();
     let mut fails = |what: &str, expected: String, came: String| {
@@ -292,7 +331,7 @@ fn at_first(expected: &Expected, answer: &Answer) -> Vec<Failed> {
     if let Some(wanted) = expected.status
         && wanted != status
     {
-        fails("status", wanted.to_string(), format!("{status}{}", beginning(answer)));
+        fails("status", wanted.to_string(), format!("{status}{}", beginning(answer, secrets)));
     }
     failed
 }
@@ -323,11 +362,13 @@ async fn wait(span: Duration) {
     }
 }
 
-/// How the body of an unexpected answer begins: most often it says why.
-fn beginning(answer: &Answer) -> String {
+/// How the body of an unexpected answer begins: most often it says why. Its secrets are hidden before
+/// it is cut: the half of one would not be known again.
+fn beginning(answer: &Answer, secrets: &Secrets) -> String {
     let Ok(text) = answer.text() else { return String::new() };
-    let mut short: String = text.chars().take(BODY_SHOWN_CHARS_MAX).collect();
-    short.retain(|one| !one.is_control());
+    let hidden = secrets.hidden(&text);
+    let seen = hidden.chars().filter(|one| !one.is_control());
+    let short: String = seen.take(BODY_SHOWN_CHARS_MAX).collect();
     if short.is_empty() { String::new() } else { format!(", {short}") }
 }
 
@@ -335,32 +376,6 @@ fn broken(step: &Step, why: String, took: Duration) -> Tried {
     let what = format!("{} {}", step.method, step.url());
     let failed = vec![Failed { line: step.line, what, expected: None, came: why }];
     Tried { took, failed, broken: true, ..Tried::default() }
-}
-
-/// Every text in a value that is a secret.
-fn hide(secret: bool, value: &Value, state: &mut State<'_>) {
-    fn each(json: &serde_json::Value, depth: usize, secrets: &mut Secrets) {
-        match json {
-            serde_json::Value::String(text) => secrets.hide(text),
-            serde_json::Value::Array(items) if depth < JSON_DEPTH_MAX => {
-                items.iter().for_each(|one| each(one, depth + 1, secrets));
-            }
-            serde_json::Value::Object(map) if depth < JSON_DEPTH_MAX => {
-                map.values().for_each(|one| each(one, depth + 1, secrets));
-            }
-            // A short number stands in too many places that say nothing of it.
-            serde_json::Value::Number(number) => {
-                let text = number.to_string();
-                if text.len() >= NUMBER_HIDDEN_CHARS_MIN {
-                    secrets.hide(&text);
-                }
-            }
-            _ => {}
-        }
-    }
-    if secret {
-        each(&value.to_json(), 0, &mut state.secrets);
-    }
 }
 
 /// What is told of a step: nothing of it is a secret.

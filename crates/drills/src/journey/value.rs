@@ -1,12 +1,12 @@
 //! Values: what is captured, compared and put into templates.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use bytes::Bytes;
 use serde_json::Value as Json;
 
 use super::VARIABLES_MAX;
+use super::secrets::Secrets;
 
 /// The longest name of a variable, bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -76,6 +76,20 @@ impl Value {
         }
     }
 
+    /// For people: the kind, and not more than they can read. A secret is hidden before it could be
+    /// cut: the half of it would not be known again.
+    pub(super) fn shown(&self, secrets: &Secrets) -> String {
+        let whole = match self {
+            Self::Bytes(bytes) => return format!("{} bytes", bytes.len()),
+            other => secrets.hidden(&secrets.hidden_json(other.to_json()).to_string()),
+        };
+        let mut short: String = whole.chars().take(SHOWN_CHARS_MAX).collect();
+        if short.len() < whole.len() {
+            short.push('…');
+        }
+        format!("{short} ({})", self.kind())
+    }
+
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -118,28 +132,15 @@ impl Value {
     }
 }
 
-/// For people: the kind, and not more than they can read.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = match self {
-            Self::Bytes(bytes) => return write!(f, "{} bytes", bytes.len()),
-            other => other.to_json().to_string(),
-        };
-        let short: String = whole.chars().take(SHOWN_CHARS_MAX).collect();
-        f.write_str(&short)?;
-        if short.len() < whole.len() {
-            f.write_str("…")?;
-        }
-        write!(f, " ({})", self.kind())
-    }
-}
-
 /// Why a variable cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameFault {
     /// It is no `NAME=VALUE`.
     #[error("`{0}` is no NAME=VALUE")]
     NoValue(String),
+    /// The value.
+    #[error("the value has no quote at its end")]
+    Quote,
     /// The name.
     #[error("`{0}` is no name of a variable; expected a letter, then letters, digits, `_` and `-`")]
     Name(String),
@@ -184,18 +185,55 @@ impl Variables {
 }
 
 /// Reads `NAME=VALUE` as Hurl does: `true`, `null` and numbers are what they look like, all else is
-/// a text; quotes make a text of anything.
+/// a text; quotes make a text of anything. Whole numbers of more than 64 bits are texts.
 ///
 /// # Errors
-/// A text without `=`, or a name that no template could say.
+/// A text without `=`, a name that no template could say, or a quote that is not closed.
 pub fn variable(text: &str) -> Result<(String, Value), NameFault> {
+    let (name, value) = named(text)?;
+    let value = match value {
+        "null" => Value::Null,
+        "true" => Value::Boolean(true),
+        "false" => Value::Boolean(false),
+        _ => match value.strip_prefix('"') {
+            Some(rest) => {
+                let quoted = rest.strip_suffix('"').ok_or(NameFault::Quote)?;
+                Value::Text(quoted.to_owned())
+            }
+            None => by_looks(value),
+        },
+    };
+    Ok((name.to_owned(), value))
+}
+
+/// Reads `NAME=VALUE` of a secret: always a text, quotes and all, as with Hurl.
+///
+/// # Errors
+/// A text without `=`, which is not shown, or a name that no template could say.
+pub fn secret(text: &str) -> Result<(String, Value), NameFault> {
+    let (name, value) = match named(text) {
+        Err(NameFault::NoValue(_)) => return Err(NameFault::NoValue("***".to_owned())),
+        other => other?,
+    };
+    Ok((name.to_owned(), self::text(value)))
+}
+
+fn named(text: &str) -> Result<(&str, &str), NameFault> {
     let Some((name, value)) = text.split_once('=') else {
         return Err(NameFault::NoValue(super::scan::shown(text)));
     };
-    if !is_name(name) {
-        return Err(NameFault::Name(super::scan::shown(name)));
+    if is_name(name) { Ok((name, value)) } else { Err(NameFault::Name(super::scan::shown(name))) }
+}
+
+/// A number in any form that arguments may have, with more of them than files have: `+7`, `007`,
+/// `1.`, `.5`, `1e3`.
+fn by_looks(text: &str) -> Value {
+    let is_whole = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    match (text.parse(), text.parse()) {
+        (Ok(whole), _) => Value::Integer(whole),
+        (_, Ok(number)) if !is_whole(text) => Value::Float(number),
+        _ => Value::Text(text.to_owned()),
     }
-    Ok((name.to_owned(), typed(value)))
 }
 
 /// A text as a value, whatever it looks like.
@@ -204,25 +242,25 @@ pub fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-/// A value as it is written without quotes.
-pub(super) fn typed(text: &str) -> Value {
-    let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+/// A value as a file has it: true, false, null or a number.
+pub(super) fn plain(text: &str) -> Option<Value> {
     match text {
-        "null" => Value::Null,
-        "true" => Value::Boolean(true),
-        "false" => Value::Boolean(false),
-        _ if quoted.is_some() => Value::Text(quoted.unwrap_or_default().to_owned()),
-        _ => number(text).unwrap_or_else(|| Value::Text(text.to_owned())),
+        "null" => Some(Value::Null),
+        "true" => Some(Value::Boolean(true)),
+        "false" => Some(Value::Boolean(false)),
+        _ => number(text),
     }
 }
 
-/// A number as Hurl writes them: digits, perhaps a sign before and a fraction behind.
-pub(super) fn number(text: &str) -> Option<Value> {
+/// A number as files have them: digits without a zero before them, perhaps a sign before and a
+/// fraction behind.
+fn number(text: &str) -> Option<Value> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_whole = |part: &str| is_digits(part) && (part == "0" || !part.starts_with('0'));
     match digits.split_once('.') {
-        None if is_digits(digits) => text.parse().ok().map(Value::Integer),
-        Some((whole, part)) if is_digits(whole) && is_digits(part) => {
+        None if is_whole(digits) => text.parse().ok().map(Value::Integer),
+        Some((whole, part)) if is_whole(whole) && is_digits(part) => {
             text.parse().ok().map(Value::Float)
         }
         _ => None,
@@ -250,10 +288,22 @@ mod tests {
             ("a=b=c", "a", Value::Text("b=c".into())),
             ("t=\"7\"", "t", Value::Text("7".into())),
             ("e=", "e", Value::Text(String::new())),
-            ("v=1.", "v", Value::Text("1.".into())),
+            ("z=012345", "z", Value::Integer(12_345)),
+            ("p=+7", "p", Value::Integer(7)),
+            ("v=1.", "v", Value::Float(1.0)),
+            ("k=1e3", "k", Value::Float(1_000.0)),
+            ("d=v1.2", "d", Value::Text("v1.2".into())),
+            ("l=9223372036854775808", "l", Value::Text("9223372036854775808".into())),
         ] {
             assert_eq!(variable(text), Ok((name.to_owned(), value)), "{text}");
         }
+        assert_eq!(variable("t=\"7"), Err(NameFault::Quote));
+        for written in ["012345", "true", "\"7\"", ""] {
+            let read = secret(&format!("otp={written}"));
+            assert_eq!(read, Ok(("otp".to_owned(), Value::Text(written.to_owned()))));
+        }
+        let refused = secret("hunter2").unwrap_err().to_string();
+        assert!(!refused.contains("hunter2") && refused.contains("NAME=VALUE"), "{refused}");
         assert_eq!(variable("id"), Err(NameFault::NoValue("id".into())));
         for name in ["", "1a", "a b", "ä"] {
             assert_eq!(variable(&format!("{name}=1")), Err(NameFault::Name(name.into())));

@@ -2,6 +2,8 @@
 
 // Under `cfg(test)` the lints know that helpers here are test code.
 #[cfg(test)]
+mod hiding;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod parsing;

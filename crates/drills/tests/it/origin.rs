@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use plimsoll_base::{SharedClock, SystemClock};
-use plimsoll_drills::journey::{Ran, Runner, RunnerOptions, Secrets, Variables, parse, variable};
+use plimsoll_drills::journey::{
+    self, Ran, Runner, RunnerOptions, Secrets, Variables, parse, variable,
+};
 use plimsoll_outbound::{Outbound, OutboundOptions};
 
 pub(crate) struct Origin {
@@ -28,9 +30,11 @@ impl Origin {
             let seen = Arc::clone(&seen);
             move || {
                 for answer in answers {
-                    let (stream, _) = listener.accept().unwrap();
-                    let Some(asked) = converse(stream, &answer) else { return };
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let Some(asked) = asked(&mut stream) else { return };
+                    // Kept first: whoever has the answer looks at once.
                     seen.lock().unwrap().push(asked);
+                    stream.write_all(answer.as_bytes()).unwrap();
                 }
             }
         });
@@ -57,7 +61,7 @@ impl Drop for Origin {
 }
 
 /// None where nobody asked anything.
-fn converse(mut stream: TcpStream, answer: &str) -> Option<String> {
+fn asked(stream: &mut TcpStream) -> Option<String> {
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let (mut asked, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
@@ -68,7 +72,6 @@ fn converse(mut stream: TcpStream, answer: &str) -> Option<String> {
             let length = length.and_then(|rest| rest.split("\r\n").next());
             let length: usize = length.map_or(0, |length| length.parse().unwrap());
             if body.len() >= length {
-                stream.write_all(answer.as_bytes()).unwrap();
                 return Some(text);
             }
         }
@@ -96,12 +99,14 @@ pub(crate) fn run(origin: &Origin, text: &str, given: &[&str], secret: &[&str]) 
 pub(crate) fn run_on(base: &str, text: &str, given: &[&str], secret: &[&str]) -> Ran {
     let journey = parse(text, Path::new("a.hurl")).unwrap_or_else(|faults| panic!("{faults:?}"));
     let (mut variables, mut secrets) = (Variables::default(), Secrets::default());
-    for one in given.iter().chain(secret) {
+    for one in given {
         let (name, value) = variable(one).unwrap();
         variables.set(&name, value).unwrap();
     }
     for one in secret {
-        secrets.hide(one.split_once('=').unwrap().1);
+        let (name, value) = journey::secret(one).unwrap();
+        secrets.hide_value(&value);
+        variables.set(&name, value).unwrap();
     }
     let clock: SharedClock = SystemClock::shared();
     let options = RunnerOptions {

@@ -8,7 +8,7 @@ use crate::journey::model::{
 };
 use crate::journey::path::Path;
 use crate::journey::scan::{Place, Read, Scanner, Wrong, shown};
-use crate::journey::value::{Value, is_name, number};
+use crate::journey::value::{is_name, plain};
 
 use super::entry::{field, is_request, next_field, section_name};
 use super::text::{self, first_word};
@@ -407,13 +407,7 @@ fn operand(scan: &mut Scanner<'_>) -> Read<Operand> {
         return Err(Wrong::outside(place, &what, "a text in quotes"));
     }
     let word = scan.while_it(|one| !matches!(one, ' ' | '\t' | '\n' | '\r' | '#'));
-    let value = match word {
-        "true" => Some(Value::Boolean(true)),
-        "false" => Some(Value::Boolean(false)),
-        "null" => Some(Value::Null),
-        _ => number(word),
-    };
-    value.map(Operand::Value).ok_or_else(|| {
+    plain(word).map(Operand::Value).ok_or_else(|| {
         let word = if word.is_empty() { "nothing" } else { word };
         let wrong = Wrong::new(place, format!("`{}` is no value", shown(word)));
         wrong.expecting("a text in quotes, a number, true, false, null or `{{name}}`")

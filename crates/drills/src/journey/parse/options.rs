@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use plimsoll_manifest::closest;
 
-use crate::journey::model::{Options, Piece, Text};
+use crate::journey::model::{Options, Text};
 use crate::journey::scan::{Place, Read, Scanner, Wrong, shown};
-use crate::journey::value::is_name;
+use crate::journey::value::{is_name, plain};
 use crate::journey::{LINES_MAX, RETRIES_MAX, TRY_MAX, WAIT_MAX};
 
 use super::{entry, text};
@@ -157,10 +157,17 @@ fn variable(scan: &mut Scanner<'_>) -> Read<(String, Text, bool)> {
     if scan.peek() == Some('"') {
         return Ok((name.to_owned(), text::quoted(scan)?, false));
     }
+    // What begins as a number or a word of its own has to be one.
+    let place = scan.place();
+    let digits = scan.rest().strip_prefix('-').unwrap_or(scan.rest());
+    let is_plain = digits.starts_with(|one: char| one.is_ascii_digit())
+        || ["true", "false", "null"].iter().any(|word| scan.rest().starts_with(word));
     let value = text::value(scan)?;
-    // Only what is written out can look like a number.
-    let typed = value.pieces.iter().all(|piece| matches!(piece, Piece::Literal(_)));
-    Ok((name.to_owned(), value, typed))
+    if is_plain && value.literal().as_deref().and_then(plain).is_none() {
+        let wrong = Wrong::new(place, format!("`{}` is no value", shown(&value.source)));
+        return Err(wrong.expecting("a number, true, false or null, or a text in quotes"));
+    }
+    Ok((name.to_owned(), value, is_plain))
 }
 
 #[cfg(test)]

@@ -40,6 +40,10 @@ pub(super) fn judge(
     let says = match predicate {
         Predicate::Exists => Says::Holds,
         Predicate::IsEmpty => is_empty(value),
+        Predicate::Is(Type::IsoDate) => match value {
+            Value::Text(text) => Says::of(OffsetDateTime::parse(text, &Rfc3339).is_ok()),
+            _ => Says::Nonsense,
+        },
         Predicate::Is(kind) => Says::of(is(value, *kind)),
         Predicate::Matches(pattern) => match value {
             Value::Text(text) => Says::of(pattern.regex.is_match(text)),
@@ -87,7 +91,6 @@ fn is(value: &Value, kind: Type) -> bool {
         | (Type::List, Value::List(_) | Value::Bytes(_))
         | (Type::Object, Value::Object(_))
         | (Type::Collection, Value::List(_) | Value::Object(_) | Value::Bytes(_)) => true,
-        (Type::IsoDate, Value::Text(text)) => OffsetDateTime::parse(text, &Rfc3339).is_ok(),
         _ => false,
     }
 }

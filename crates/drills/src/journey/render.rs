@@ -155,10 +155,10 @@ pub(super) fn request(
         headers.push(("Authorization".to_owned(), format!("Basic {basic}")));
         secrets.extend([pair, password]);
     }
-    let mut sent: Vec<String> =
-        scope.pairs(&step.cookies)?.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let now = i64::try_from(scope.clock.unix_seconds()).unwrap_or(i64::MAX);
-    sent.extend(cookies.for_url(&url, now));
+    // Those that were kept come first, as with Hurl.
+    let mut sent = cookies.for_url(&url, now);
+    sent.extend(scope.pairs(&step.cookies)?.iter().map(|(name, value)| format!("{name}={value}")));
     add_cookies(&mut headers, &sent);
     Ok(Request { url, call: Call { method, headers, body: body.into() }, secrets })
 }

@@ -228,6 +228,8 @@ impl Runner {
                 let what = format!("capture `{}`", capture.name);
                 let expected = Some("a value".to_owned());
                 tried.failed.push(Failed { line: capture.line, what, expected, came });
+                // All or none, as with Hurl.
+                tried.captures.clear();
                 return tried;
             }
         }

@@ -61,7 +61,7 @@ fn a_secret_is_hidden_before_anything_is_cut() {
             "HTTP *\n[Asserts]\nbody == \"no\"\nbody toInt == 1\njsonpath \"$\" == 1\n\
              jsonpath \"$.said\" == \"no\"\njsonpath \"$.said\" toFloat == 1\n\
              header \"X-Echo\" split \"x\" == \"no\"\nstatus == \"{{token}}\"\n\
-             body startsWith \"a {{token}}\"\nbody endsWith {{token}}\nurl == \"\"\n\
+             body startsWith \"a {{token}}\"\nbody endsWith \"{{token}}\"\nurl == \"\"\n\
              bytes == \"{{token}}\"\nvariable \"token\" count == 1\nheader \"{{token}}\" exists\n",
             13,
         ),

@@ -8,6 +8,8 @@ mod origin;
 #[cfg(test)]
 mod parsing;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod touching;

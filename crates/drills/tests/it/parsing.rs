@@ -85,6 +85,8 @@ fn what_is_wrong_is_told_with_its_place_and_what_is_expected() {
         ("POST a\n{\"a\": \"b\n", 2, 7, &["this string is not closed"]),
         ("POST a\n{} x\n", 2, 4, &["`x` is too much on this line"]),
         ("POST a\n```\nabc", 2, 1, &["this text is not closed"]),
+        ("GET a\nHTTP 200\n[Asserts]\nbody > true\n", 4, 8, &["not said of this", "a number"]),
+        ("GET a\nHTTP 200\n[Asserts]\nbody startsWith {{a}}\n", 4, 17, &["a text in quotes"]),
         ("GET a\n[Options]\nvariable: n=007\n", 3, 13, &["`007` is no value", "in quotes"]),
         ("GET a\n[Options]\nvariable: n=1e3\n", 3, 13, &["`1e3` is no value"]),
         ("GET a\n[Options]\nvariable: n=-1{{b}}\n", 3, 13, &["is no value"]),

@@ -8,7 +8,7 @@ use crate::journey::model::{
 };
 use crate::journey::path::Path;
 use crate::journey::scan::{Place, Read, Scanner, Wrong, shown};
-use crate::journey::value::{is_name, plain};
+use crate::journey::value::{Value, is_name, plain};
 
 use super::entry::{field, is_request, next_field, section_name};
 use super::text::{self, first_word};
@@ -362,7 +362,9 @@ fn predicate(scan: &mut Scanner<'_>, word: &str, place: Place) -> Read<Predicate
     }
     scan.eat(word);
     scan.spaces();
+    let place = scan.place();
     let operand = operand(scan)?;
+    fitting(word, &operand, place)?;
     Ok(match word {
         "==" => Predicate::Equal(operand),
         "!=" => Predicate::NotEqual(operand),
@@ -375,6 +377,22 @@ fn predicate(scan: &mut Scanner<'_>, word: &str, place: Place) -> Read<Predicate
         "contains" => Predicate::Contains(operand),
         _ => Predicate::Includes(operand),
     })
+}
+
+/// Whether a predicate is said of such a value at all.
+fn fitting(word: &str, operand: &Operand, place: Place) -> Read<()> {
+    let (fits, expected) = match word {
+        ">" | ">=" | "<" | "<=" => (
+            !matches!(operand, Operand::Value(Value::Boolean(_) | Value::Null)),
+            "a number or a text: nothing else has an order",
+        ),
+        "startsWith" | "endsWith" => (matches!(operand, Operand::Text(_)), "a text in quotes"),
+        _ => return Ok(()),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Wrong::new(place, format!("`{word}` is not said of this")).expecting(expected))
 }
 
 fn unknown_predicate(word: &str, place: Place) -> Wrong {

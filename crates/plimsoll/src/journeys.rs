@@ -1,15 +1,17 @@
 //! Journeys where the manifest, the contracts, the plan and their own files meet: what they ask
 //! for, what is wrong with them, and running them.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use plimsoll_base::{Clock as _, SharedClock, SystemClock};
 use plimsoll_drills::journey::{
-    self, Journey, NameFault, Ran, Runner, RunnerOptions, Secrets, Variables, is_secret_name,
+    self, Journey, NameFault, Ran, Runner, RunnerOptions, Secrets, Variables, is_secret_name, junit,
 };
-use plimsoll_manifest::{Fault, Loaded, Manifest, env};
+use plimsoll_manifest::{Fault, Journey as Declared, Loaded, Manifest, env};
 use plimsoll_outbound::{Outbound, OutboundOptions};
-use plimsoll_plan::documents;
+use plimsoll_plan::{Imported, ReportKind, documents, read_report};
 use plimsoll_snapshot::Routes;
 use serde_json::{Map, Value};
 
@@ -113,50 +115,136 @@ pub(crate) fn notices(manifest: &Manifest) -> Vec<String> {
         .collect()
 }
 
+/// Why a journey cannot be run.
+#[derive(Debug)]
+pub(crate) enum Unready {
+    /// What is wrong with its file.
+    File(Vec<Fault>),
+    /// What the environment has for it cannot be read.
+    Given(String),
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(faults) => faults.first().map_or(Ok(()), |first| first.fmt(f)),
+            Self::Given(why) => f.write_str(why),
+        }
+    }
+}
+
 /// A journey, read, with what it is given.
 pub(crate) struct Ready {
-    pub(crate) name: String,
-    pub(crate) journey: Journey,
-    pub(crate) variables: Variables,
-    pub(crate) secrets: Secrets,
+    name: String,
+    must_not_fail: bool,
+    journey: Journey,
+    variables: Variables,
+    secrets: Secrets,
 }
 
 impl Ready {
+    /// One of the manifest's, whose files are relative to `base`.
+    ///
+    /// # Errors
+    /// As of [`Ready::of_file`].
+    pub(crate) fn declared(declared: &Declared, base: &Path) -> Result<Self, Unready> {
+        let ready = Self::of_file(declared.name.as_str(), &base.join(&declared.file))?;
+        Ok(Self { must_not_fail: declared.must_not_fail, ..ready })
+    }
+
     /// Gives a journey what the environment has for it: `PLIMSOLL_JOURNEY_NAME`, or the file that
     /// `PLIMSOLL_JOURNEY_NAME_FILE` names, for each variable in it. Nothing of that is ever shown.
     ///
     /// # Errors
-    /// A variable that cannot be read.
-    pub(crate) fn new(name: &str, journey: Journey) -> Result<Self, String> {
+    /// Faults of the file, or a variable that cannot be read.
+    pub(crate) fn of_file(name: &str, file: &Path) -> Result<Self, Unready> {
+        let journey = journey::read(file).map_err(Unready::File)?;
+        let given = |error: &dyn fmt::Display| Unready::Given(error.to_string());
         let (mut variables, mut secrets) = (Variables::default(), Secrets::default());
         for variable in &journey.names {
             let upper = variable.to_ascii_uppercase().replace('-', "_");
             let found = env::secret(&format!("{ENVIRONMENT}{upper}"));
-            if let Some(found) = found.map_err(|error| error.to_string())? {
+            if let Some(found) = found.map_err(|error| given(&error))? {
                 secrets.hide(found.expose());
                 let value = journey::text(found.expose());
-                variables.set(variable, value).map_err(|error| error.to_string())?;
+                variables.set(variable, value).map_err(|error| given(&error))?;
             }
         }
-        Ok(Self { name: name.to_owned(), journey, variables, secrets })
+        Ok(Self { name: name.to_owned(), must_not_fail: false, journey, variables, secrets })
     }
 
-    /// Gives it `NAME=VALUE`; the value is hidden where it is a secret, or has the name of one.
+    /// Gives it `NAME=VALUE`. A secret is a text, whatever it looks like; it is hidden, and so is
+    /// what has the name of one.
     ///
     /// # Errors
     /// A text that gives nothing.
     pub(crate) fn give(&mut self, text: &str, secret: bool) -> Result<(), NameFault> {
-        let (name, value) = journey::variable(text)?;
+        let (name, value) = if secret { journey::secret(text)? } else { journey::variable(text)? };
         if secret || is_secret_name(&name) {
+            // As it was written, and as it is sent.
             let (_, written) = text.split_once('=').unwrap_or_default();
-            self.secrets.hide(written.trim_matches('"'));
+            self.secrets.hide(written);
+            self.secrets.hide_value(&value);
         }
         self.variables.set(&name, value)
     }
+}
 
-    pub(crate) async fn run(self, runner: &Runner) -> Ran {
+/// What came of the journeys that were run together.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    all: Vec<Ran>,
+    /// The names of those that must not fail.
+    must_not_fail: BTreeSet<String>,
+}
+
+impl Outcome {
+    pub(crate) async fn run(&mut self, ready: Ready, runner: &Runner) -> Ran {
+        let Ready { name, must_not_fail, journey, variables, secrets } = ready;
         let mut random = || uuid::Uuid::new_v4().as_u128();
-        runner.run(&self.name, &self.journey, self.variables, self.secrets, &mut random).await
+        let ran = runner.run(&name, &journey, variables, secrets, &mut random).await;
+        self.add(ran.clone(), must_not_fail);
+        ran
+    }
+
+    fn add(&mut self, ran: Ran, must_not_fail: bool) {
+        if must_not_fail {
+            self.must_not_fail.insert(ran.name.clone());
+        }
+        self.all.push(ran);
+    }
+
+    pub(crate) fn all(&self) -> &[Ran] {
+        &self.all
+    }
+
+    /// Those that failed, whether they may or not.
+    pub(crate) fn failed(&self) -> impl Iterator<Item = &Ran> {
+        self.all.iter().filter(|ran| !ran.passed())
+    }
+
+    /// What `report.smoke-tests` says of them all.
+    ///
+    /// # Errors
+    /// Never in practice: it is our own report that is read.
+    pub(crate) fn report(&self) -> Result<Imported, String> {
+        let report = junit(&self.all);
+        let read = read_report(report.as_bytes(), Some(ReportKind::SmokeTests));
+        read.map_err(|error| error.to_string())
+    }
+
+    /// What `drills.journeys` says of those that must not fail, and of no others.
+    pub(crate) fn must_not_fail(&self) -> Map<String, Value> {
+        let must = || self.all.iter().filter(|ran| self.must_not_fail.contains(&ran.name));
+        let mut failed = must().filter(|ran| !ran.passed()).peekable();
+        let first = failed.peek().map(|ran| ran.name.clone());
+        let mut said = Map::new();
+        said.insert("journeys".into(), must().count().into());
+        said.insert("failed".into(), failed.count().into());
+        if let Some(first) = first {
+            said.insert("first_failed".into(), first.into());
+        }
+        said
     }
 }
 
@@ -175,18 +263,6 @@ pub(crate) fn runner(base: &str, by_hand: bool, clock: &SharedClock) -> Result<R
     Runner::new(options).map_err(|error| error.to_string())
 }
 
-/// What is told of all journeys that must not fail.
-pub(crate) fn outcome(all: &[Ran]) -> Map<String, Value> {
-    let failed: Vec<&Ran> = all.iter().filter(|ran| !ran.passed()).collect();
-    let mut said = Map::new();
-    said.insert("journeys".into(), all.len().into());
-    said.insert("failed".into(), failed.len().into());
-    if let Some(first) = failed.first() {
-        said.insert("first_failed".into(), first.name.as_str().into());
-    }
-    said
-}
-
 /// Where the edge at `address` is asked from this machine.
 pub(crate) fn own_base(mut address: std::net::SocketAddr) -> String {
     use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -197,4 +273,46 @@ pub(crate) fn own_base(mut address: std::net::SocketAddr) -> String {
         });
     }
     format!("http://{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_drills::journey::Word;
+
+    use super::*;
+
+    fn ran(name: &str, word: Word) -> Ran {
+        Ran { name: name.to_owned(), word, took_ms: 1, steps: Vec::new() }
+    }
+
+    #[test]
+    fn a_journey_that_may_fail_says_nothing_of_those_that_must_not() {
+        let mut outcome = Outcome::default();
+        outcome.add(ran("may", Word::Failed), false);
+        outcome.add(ran("must", Word::Passed), true);
+        let said = |outcome: &Outcome| Value::Object(outcome.must_not_fail());
+        assert_eq!(said(&outcome), serde_json::json!({ "journeys": 1, "failed": 0 }));
+        outcome.add(ran("pay", Word::Broken), true);
+        let failed = serde_json::json!({ "journeys": 2, "failed": 1, "first_failed": "pay" });
+        assert_eq!(said(&outcome), failed);
+        assert_eq!(outcome.failed().count(), 2, "the one that may is told all the same");
+        assert!(outcome.report().unwrap().says().contains('3'), "as smoke tests they all count");
+    }
+
+    #[test]
+    fn a_secret_is_a_text_and_hidden_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.hurl");
+        std::fs::write(&file, "GET {{base}}/a\n").unwrap();
+        let mut ready = Ready::of_file("a", &file).unwrap();
+        ready.give("otp=012345", true).unwrap();
+        ready.give("password=067890", false).unwrap();
+        ready.give("token=\"7.50\"", false).unwrap();
+        let shown = ready.secrets.hidden("012345 067890 67890 x7.50 12345");
+        assert_eq!(shown, "*** *** *** x*** 12345");
+        let set = format!("{:?}", ready.variables);
+        assert!(set.contains("Text(\"012345\")") && set.contains("Integer(67890)"), "{set}");
+        let refused = ready.give("hunter2", true).unwrap_err().to_string();
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
 }

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_console::{Notice, NoticeLevel, Source as _};
-use plimsoll_drills::journey::{self, Ran, junit};
+use plimsoll_drills::journey::Ran;
 use plimsoll_ledger::{Actor, Evidence};
 use plimsoll_manifest::Journey;
-use plimsoll_plan::{ReportKind, read_report};
 use tokio::sync::watch;
 
-use crate::journeys::{Ready, outcome, own_base, runner};
+use crate::journeys::{Outcome, Ready, own_base, runner};
 use crate::node::Node;
 
 /// How often it is looked whether the node is ready, and how often at most.
@@ -56,26 +55,22 @@ impl Smoke {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        let mut all = Vec::with_capacity(self.journeys.len());
+        let mut outcome = Outcome::default();
         for declared in &self.journeys {
-            match self.one(declared, node).await {
-                Ok(ran) => {
-                    tell_log(&ran);
-                    all.push(ran);
-                }
+            match self.one(declared, node, &mut outcome).await {
+                Ok(ran) => tell_log(&ran),
                 Err(why) => {
                     tracing::error!(journey = %declared.name, why, "a smoke test was not run");
                     node.smoked(not_run(declared, &why));
                 }
             }
         }
-        let failed = all.iter().filter(|ran| !ran.passed());
-        failed.for_each(|ran| node.smoked(failed_notice(ran)));
+        outcome.failed().for_each(|ran| node.smoked(failed_notice(ran)));
         // What was not run is no evidence of anything.
-        if all.len() < self.journeys.len() {
+        if outcome.all().len() < self.journeys.len() {
             return;
         }
-        let told = tokio::time::timeout(TELL_MAX, tell(node, &all, self.whole)).await;
+        let told = tokio::time::timeout(TELL_MAX, tell(node, &outcome, self.whole)).await;
         let why = match told {
             Ok(Ok(())) => return,
             Ok(Err(why)) => why,
@@ -84,19 +79,20 @@ impl Smoke {
         tracing::warn!(why, "the smoke tests stand in no evidence");
     }
 
-    async fn one(&self, declared: &Journey, node: &Node) -> Result<Ran, String> {
-        let read = journey::read(&self.base_dir.join(&declared.file));
-        let read = read.map_err(|faults| {
-            faults.first().map_or_else(String::new, std::string::ToString::to_string)
-        })?;
-        let ready = Ready::new(declared.name.as_str(), read)?;
+    async fn one(
+        &self,
+        declared: &Journey,
+        node: &Node,
+        outcome: &mut Outcome,
+    ) -> Result<Ran, String> {
+        let ready = Ready::declared(declared, &self.base_dir).map_err(|why| why.to_string())?;
         let own = || node.facts.listeners.first().copied().map(own_base);
         let base = match &declared.base {
             Some(base) => base.to_string(),
             None => own().ok_or("the edge has no listener")?,
         };
         let runner = runner(&base, false, &node.clock)?;
-        Ok(ready.run(&runner).await)
+        Ok(outcome.run(ready, &runner).await)
     }
 }
 
@@ -147,11 +143,10 @@ fn not_run(declared: &Journey, why: &str) -> Notice {
     }
 }
 
-async fn tell(node: &Node, all: &[Ran], whole: bool) -> Result<(), String> {
+async fn tell(node: &Node, outcome: &Outcome, whole: bool) -> Result<(), String> {
     let cell = node.memory.rooms();
     let rooms = cell.get().ok_or("the database was not reached")?;
-    let report = read_report(junit(all).as_bytes(), Some(ReportKind::SmokeTests));
-    let report = report.map_err(|error| error.to_string())?;
+    let report = outcome.report()?;
     let evidence: Evidence =
         report.evidence(rooms.clock.unix_ms()).map_err(|error| error.to_string())?;
     let mut connection = rooms.store.pool().acquire().await.map_err(|error| error.to_string())?;
@@ -161,9 +156,11 @@ async fn tell(node: &Node, all: &[Ran], whole: bool) -> Result<(), String> {
     if !whole {
         return Ok(());
     }
-    let mut facts = outcome(all);
-    let failed = all.iter().filter(|ran| !ran.passed()).count();
-    let says = format!("{} journeys were run after the start, {failed} failed", all.len());
+    let mut facts = outcome.must_not_fail();
+    let says = format!(
+        "{} journeys were run after the start, {} failed",
+        facts["journeys"], facts["failed"]
+    );
     facts.insert("says".to_owned(), says.into());
     let evidence = Evidence::measured("drills.journeys", facts);
     let added = rooms.ledger.add_evidence(&mut connection, Actor::System, evidence).await;

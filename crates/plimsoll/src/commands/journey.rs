@@ -4,15 +4,14 @@ use std::path::Path;
 
 use http::Method;
 use plimsoll_base::{SharedClock, SystemClock};
-use plimsoll_drills::journey::{self, Ran, junit};
+use plimsoll_drills::journey::{self, junit};
 use plimsoll_manifest::{Fault, Overrides};
-use plimsoll_plan::{ReportKind, read_report};
 use serde_json::json;
 
 use crate::cli::{Journey, JourneyCheck, JourneyList, JourneyRun, Output};
 use crate::commands::ask::{ask, data_dir, runtime, say, say_json};
 use crate::exit::Failure;
-use crate::journeys::{Ready, outcome, runner};
+use crate::journeys::{Outcome, Ready, Unready, runner};
 use crate::setup::{Setup, Source, failure, lines};
 
 pub(crate) fn run(command: &Journey) -> Result<(), Failure> {
@@ -48,21 +47,19 @@ fn run_all(arguments: &JourneyRun) -> Result<(), Failure> {
     let runner = runner(&base, true, &clock).map_err(Failure::Failed)?;
     let people = arguments.running.output == Output::Text;
     let runtime = runtime()?;
-    let mut all: Vec<Ran> = Vec::with_capacity(journeys.len());
+    let mut outcome = Outcome::default();
     for ready in journeys {
-        let ran = runtime.block_on(ready.run(&runner));
+        let ran = runtime.block_on(outcome.run(ready, &runner));
         if people {
             ran.lines().iter().try_for_each(say)?;
         }
-        all.push(ran);
     }
-    let report = junit(&all);
     if let Some(file) = &arguments.junit {
-        std::fs::write(file, &report)
+        std::fs::write(file, junit(outcome.all()))
             .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
     }
-    let told = tell(arguments, whole, &all, &report);
-    let failed = all.iter().filter(|ran| !ran.passed()).count();
+    let told = tell(arguments, whole, &outcome);
+    let failed = outcome.failed().count();
     if people {
         say(match &told {
             Ok(entry) => format!("added as report.smoke-tests, entry {entry}"),
@@ -72,14 +69,17 @@ fn run_all(arguments: &JourneyRun) -> Result<(), Failure> {
         say_json(&json!({
             "base": base,
             "passed": failed == 0,
-            "journeys": all,
+            "journeys": outcome.all(),
             "entry": told.as_ref().ok(),
             "not_added": told.as_ref().err(),
         }))?;
     }
     match failed {
         0 => Ok(()),
-        failed => Err(Failure::Failed(format!("{failed} of {} journeys failed", all.len()))),
+        failed => {
+            let all = outcome.all().len();
+            Err(Failure::Failed(format!("{failed} of {all} journeys failed")))
+        }
     }
 }
 
@@ -91,9 +91,8 @@ struct Chosen {
 
 fn choose(arguments: &JourneyRun) -> Result<Chosen, Failure> {
     if let Some(file) = &arguments.file {
-        let read = journey::read(file).map_err(|faults| failure(&faults))?;
         let name = file.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into());
-        let ready = Ready::new(&name, read).map_err(Failure::Failed)?;
+        let ready = Ready::of_file(&name, file).map_err(unready)?;
         return Ok(Chosen { journeys: vec![ready], whole: false });
     }
     let setup = setup(&arguments.manifest).map_err(|faults| failure(&faults))?;
@@ -116,12 +115,8 @@ fn choose(arguments: &JourneyRun) -> Result<Chosen, Failure> {
         [] => one.must_not_fail,
         _ => asked(one.name.as_str()),
     });
-    let mut journeys = Vec::new();
-    for one in chosen {
-        let read = journey::read(&setup.input.base.join(&one.file));
-        let read = read.map_err(|faults| failure(&faults))?;
-        journeys.push(Ready::new(one.name.as_str(), read).map_err(Failure::Failed)?);
-    }
+    let ready = chosen.map(|one| Ready::declared(one, &setup.input.base).map_err(unready));
+    let journeys: Vec<Ready> = ready.collect::<Result<_, _>>()?;
     if journeys.is_empty() {
         return Err(Failure::Failed(format!(
             "{shown} has no journey with `must_not_fail = true`; name those to be run"
@@ -130,6 +125,13 @@ fn choose(arguments: &JourneyRun) -> Result<Chosen, Failure> {
     let must = declared.iter().filter(|one| one.must_not_fail).map(|one| one.name.as_str());
     let whole = arguments.names.is_empty() || must.clone().all(asked) && must.count() > 0;
     Ok(Chosen { journeys, whole })
+}
+
+fn unready(why: Unready) -> Failure {
+    match why {
+        Unready::File(faults) => failure(&faults),
+        Unready::Given(why) => Failure::Failed(why),
+    }
 }
 
 /// The running Plimsoll's own first listener.
@@ -153,7 +155,7 @@ fn own_base(arguments: &JourneyRun) -> Result<String, Failure> {
 }
 
 /// Adds the outcome as evidence: the entry, or why it was not added.
-fn tell(arguments: &JourneyRun, whole: bool, all: &[Ran], report: &str) -> Result<String, String> {
+fn tell(arguments: &JourneyRun, whole: bool, outcome: &Outcome) -> Result<String, String> {
     if arguments.file.is_some() || arguments.base.is_some() {
         let why = "it was run elsewhere, or from a file of its own; write --junit smoke.xml and \
                    run `plimsoll evidence add smoke.xml --as smoke-tests` where it counts";
@@ -162,10 +164,8 @@ fn tell(arguments: &JourneyRun, whole: bool, all: &[Ran], report: &str) -> Resul
     if !whole {
         return Err("not every journey that must not fail was run".to_owned());
     }
-    let said = |error: &dyn std::fmt::Display| error.to_string();
-    let report = read_report(report.as_bytes(), Some(ReportKind::SmokeTests));
-    let report = report.map_err(|error| said(&error))?;
-    let facts = report.facts().map_err(|error| said(&error))?;
+    let report = outcome.report()?;
+    let facts = report.facts().map_err(|error| error.to_string())?;
     let asked = json!({ "kind": report.kind.kind(), "facts": facts });
     let directory = data_dir(arguments.running.data_dir.as_deref());
     let directory = directory.map_err(|_| "there is no data directory".to_owned())?;
@@ -174,7 +174,8 @@ fn tell(arguments: &JourneyRun, whole: bool, all: &[Ran], report: &str) -> Resul
         Err(Failure::Failed(why)) => Err(why),
         Err(_) => Err("the running Plimsoll did not take it".to_owned()),
     };
-    let ran = json!({ "act": "journey.run", "subject": "journeys", "detail": outcome(all) });
+    let detail = outcome.must_not_fail();
+    let ran = json!({ "act": "journey.run", "subject": "journeys", "detail": detail });
     posted("/api/v1/acts", &ran)?;
     let answer = posted("/api/v1/evidence", &asked)?;
     Ok(answer["entry"].as_str().unwrap_or_default().to_owned())

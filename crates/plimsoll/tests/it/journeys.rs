@@ -180,6 +180,29 @@ fn a_smoke_test_is_run_once_after_the_start_and_stands_in_log_and_ledger() {
 }
 
 #[test]
+fn a_journey_that_may_fail_leaves_the_gate_of_those_that_must_not() {
+    let journeys = "[[journey]]\nname = \"read\"\nfile = \"feed.hurl\"\nmust_not_fail = true\n\
+                    smoke = true\n[[journey]]\nname = \"order\"\nfile = \"order.hurl\"\n\
+                    smoke = true\n";
+    let shop = Shop::start(journeys, &[("PLIMSOLL_JOURNEY_TOKEN", "no")]);
+    let journeys = |count: usize| {
+        soon(|| {
+            let mut all = entries(shop.edge.data_dir(), "evidence.add");
+            all.retain(|one| one["subject"] == "drills.journeys");
+            (all.len() == count).then(|| all.pop()).flatten()
+        })
+    };
+    let facts = &journeys(1)["detail"]["facts"];
+    assert_eq!((&facts["journeys"], &facts["failed"]), (&json!(1), &json!(0)), "{facts}");
+    assert_eq!(facts["says"], "1 journeys were run after the start, 0 failed");
+    assert_eq!(shop.smoke_tests()[0]["detail"]["facts"]["failures"], 1, "a smoke test failed");
+    let ran = shop.journey(&["read", "order"], &[("PLIMSOLL_JOURNEY_TOKEN", "no")]);
+    assert_eq!(ran.status.code(), Some(1), "what was asked for and fails is told all the same");
+    let facts = &journeys(2)["detail"]["facts"];
+    assert_eq!((&facts["journeys"], &facts["failed"]), (&json!(1), &json!(0)), "{facts}");
+}
+
+#[test]
 fn a_smoke_test_that_fails_is_told_on_the_console_and_no_traffic_waits_for_it() {
     let smoke = "[[journey]]\nname = \"order\"\nfile = \"order.hurl\"\nsmoke = true\n";
     let shop = Shop::start(smoke, &[("PLIMSOLL_JOURNEY_TOKEN", "secret-of-nobody")]);

@@ -82,17 +82,17 @@ fn is_empty(value: &Value) -> Says {
 }
 
 fn is(value: &Value, kind: Type) -> bool {
-    match (kind, value) {
+    matches!(
+        (kind, value),
         (Type::Integer, Value::Integer(_))
-        | (Type::Float, Value::Float(_))
-        | (Type::Number, Value::Integer(_) | Value::Float(_))
-        | (Type::Boolean, Value::Boolean(_))
-        | (Type::Text, Value::Text(_))
-        | (Type::List, Value::List(_) | Value::Bytes(_))
-        | (Type::Object, Value::Object(_))
-        | (Type::Collection, Value::List(_) | Value::Object(_) | Value::Bytes(_)) => true,
-        _ => false,
-    }
+            | (Type::Float, Value::Float(_))
+            | (Type::Number, Value::Integer(_) | Value::Float(_))
+            | (Type::Boolean, Value::Boolean(_))
+            | (Type::Text, Value::Text(_))
+            | (Type::List, Value::List(_) | Value::Bytes(_))
+            | (Type::Object, Value::Object(_))
+            | (Type::Collection, Value::List(_) | Value::Object(_) | Value::Bytes(_))
+    )
 }
 
 fn ordered(predicate: &Predicate, value: &Value, other: &Value) -> Says {

@@ -253,8 +253,8 @@ impl Runner {
         tried
     }
 
-    /// Hides what will be captured as a secret. An answer of another status often has it as well, and
-    /// then it is shown without being captured.
+    /// Hides what will be captured as a secret. An answer of another status often has it as well,
+    /// and then it is shown without being captured.
     fn conceal(&self, expected: &Expected, answer: &Answer, state: &mut State<'_>) {
         for capture in expected.captures.iter().filter(|one| one.is_secret()) {
             let found = look(&capture.query, &capture.filters, answer, &mut self.scope(state));
@@ -264,7 +264,7 @@ impl Runner {
         }
     }
 
-    /// Why a secret cannot be captured, without what a filter could not take: the secret is in that.
+    /// Why a secret cannot be captured, without what a filter could not take: it is in that.
     fn without(
         &self,
         capture: &Capture,
@@ -364,8 +364,8 @@ async fn wait(span: Duration) {
     }
 }
 
-/// How the body of an unexpected answer begins: most often it says why. Its secrets are hidden before
-/// it is cut: the half of one would not be known again.
+/// How the body of an unexpected answer begins: most often it says why. Its secrets are hidden
+/// before it is cut: the half of one would not be known again.
 fn beginning(answer: &Answer, secrets: &Secrets) -> String {
     let Ok(text) = answer.text() else { return String::new() };
     let hidden = secrets.hidden(&text);

@@ -41,7 +41,7 @@ pub fn is_secret_name(name: &str) -> bool {
 }
 
 /// How writers of JSON escape what they need not (RFC 8259 §7): the characters beside `"`, `\` and
-/// controls, whether all that is not ASCII too, whether `/` by a backslash, and whether in capitals.
+/// controls, whether all that is not ASCII too, whether `/` by a backslash, whether in capitals.
 const WRITERS: [(&str, bool, bool, bool); 6] = [
     ("", false, false, false),
     ("", false, true, false),
@@ -59,8 +59,8 @@ pub struct Secrets(BTreeSet<Form>);
 type Form = (Reverse<usize>, String);
 
 impl Secrets {
-    /// Hides a text from now on, also where it stands escaped for a URL, a form or JSON, or as Basic
-    /// credentials are written.
+    /// Hides a text from now on, also where it stands escaped for a URL, a form or JSON, or as
+    /// Basic credentials are written.
     pub fn hide(&mut self, secret: &str) {
         let escaped = percent_encoded(secret).to_string();
         let form = byte_serialize(secret.as_bytes()).collect();

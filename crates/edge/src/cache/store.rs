@@ -147,8 +147,8 @@ fn with(others: &[Arc<Entry>], entry: &Arc<Entry>) -> Variants {
     Arc::new(std::iter::once(entry).chain(kept).cloned().collect())
 }
 
-/// Whether an entry was asked for later than another. An event that lies between them says so, which
-/// no clock can; else the wall clocks of the nodes that asked do.
+/// Whether an entry was asked for later than another. An event that lies between them says so,
+/// which no clock can; else the wall clocks of the nodes that asked do.
 fn is_later(entry: &Entry, other: &Entry) -> bool {
     let (entry, other) = (entry.kept.asked, other.kept.asked);
     entry.ordinal > other.ordinal || entry.unix_ms > other.unix_ms

@@ -29,7 +29,7 @@ fn node(clock: &Arc<ManualClock>) -> Shared {
     };
     let metrics = Metrics::new(MetricsOptions { series_max: 16, ..MetricsOptions::default() });
     let keys = Keys::new(&[7; 16]);
-    Shared::new(options, clock.clone(), metrics, keys, Arc::default())
+    Shared::new(options, Arc::<ManualClock>::clone(clock), metrics, keys, Arc::default())
 }
 
 /// What a log of `last` events has behind number `heard`, so many at most.

@@ -44,23 +44,18 @@ pub(crate) fn serve(
     let mut finish = Box::new(Finish::new(Exchange::begin(&context, &head)));
     let mut body = Unasked::new(body, &head.headers);
     async move {
-        let outcome = run(&context, &config, &mut finish.exchange, &mut head, &mut body).await;
-        let outcome = match outcome {
+        // It is large, so it stays where it is unless something becomes of it.
+        let mut outcome = run(&context, &config, &mut finish.exchange, &mut head, &mut body).await;
+        if let Ok(Passed::Granted(execution)) = outcome {
             // A box, because this is rare; a task of its own, because a client that leaves does not
             // end it.
-            Ok(Passed::Granted(execution)) => {
-                let execution = idempotency::execute(&context, &config, finish, head, execution);
-                let (done, outcome) = Box::pin(execution).await;
-                finish = done;
-                outcome
-            }
-            outcome => outcome,
-        };
-        let outcome = match finish.exchange.audit {
+            let execution = idempotency::execute(&context, &config, finish, head, execution);
+            (finish, outcome) = Box::pin(execution).await;
+        }
+        if finish.exchange.audit.is_some() {
             // A box, because this is rare.
-            Some(_) => Box::pin(audit::write(&context, &mut finish.exchange, outcome)).await,
-            None => outcome,
-        };
+            outcome = Box::pin(audit::write(&context, &mut finish.exchange, outcome)).await;
+        }
         finish.exchange.body_in_the_way = !body.settle().await;
         Ok(match outcome {
             Ok(passed) => answer::passed_on(&context, &config, finish, passed),
@@ -147,6 +142,9 @@ pub(crate) async fn send_on(
     compress::restore_tags(config, exchange, head);
     let outcome = forward::forward(context, config, exchange, route, facts, head, body).await;
     drop(trying);
+    if turn.is_over(context, &outcome) {
+        return outcome;
+    }
     let answered = turn.answered(context, outcome, exchange.upstream_reached);
     answered.everywhere(context, exchange).await
 }

@@ -296,7 +296,7 @@ mod tests {
         let failed = serde_json::json!({ "journeys": 2, "failed": 1, "first_failed": "pay" });
         assert_eq!(said(&outcome), failed);
         assert_eq!(outcome.failed().count(), 2, "the one that may is told all the same");
-        assert!(outcome.report().unwrap().says().contains('3'), "as smoke tests they all count");
+        assert_eq!(outcome.all.len(), 3, "as smoke tests they all count");
     }
 
     #[test]

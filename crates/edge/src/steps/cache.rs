@@ -219,7 +219,24 @@ impl Turn {
         }
     }
 
-    /// What the client gets, now that the service has answered or failed; `reached` says that it
+    /// Whether nothing has to be done, now that the service has answered or failed: the client gets
+    /// the very outcome.
+    pub(crate) fn is_over(
+        &self,
+        context: &ConnContext,
+        outcome: &Result<Passed, Problem>,
+    ) -> bool {
+        match self {
+            Self::Past => true,
+            Self::Dormant(dormant) => {
+                answered::wake(context, dormant, outcome);
+                true
+            }
+            Self::Read(_) | Self::Write(_) => false,
+        }
+    }
+
+    /// What the client gets where it is not [over](Self::is_over); `reached` says that the service
     /// may have had something of the request.
     pub(crate) fn answered(
         self,
@@ -227,14 +244,10 @@ impl Turn {
         outcome: Result<Passed, Problem>,
         reached: bool,
     ) -> Answered {
-        match (self, outcome) {
-            (Self::Past, outcome) => outcome.into(),
-            (Self::Dormant(dormant), outcome) => {
-                answered::wake(context, &dormant, &outcome);
-                outcome.into()
-            }
-            (Self::Read(read), outcome) => read.answered(context, outcome).into(),
-            (Self::Write(write), outcome) => (*write).answered(context, outcome, reached),
+        match self {
+            Self::Past | Self::Dormant(_) => outcome.into(),
+            Self::Read(read) => read.answered(context, outcome).into(),
+            Self::Write(write) => (*write).answered(context, outcome, reached),
         }
     }
 }

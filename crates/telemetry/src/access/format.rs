@@ -23,17 +23,18 @@ pub(super) fn json(entry: &AccessEntry<'_>, out: &mut Vec<u8>) {
     text(out, b"\",\"method\":\"", entry.method);
     out.extend_from_slice(b",\"path\":\"");
     escaped(entry.path_only(), PATH_BYTES_MAX, out);
-    text(out, b"\",\"protocol\":\"", entry.protocol);
-    let optional: [(&[u8], &str); 4] = [
-        (b",\"service\":\"", entry.service),
-        (b",\"operation\":\"", entry.operation),
-        (b",\"release\":\"", entry.release),
-        (b",\"problem\":\"", entry.problem.unwrap_or_default()),
-    ];
-    for (key, value) in optional {
-        if !value.is_empty() {
-            text(out, key, value);
-        }
+    plain(out, b"\",\"protocol\":\"", entry.protocol);
+    if !entry.service.is_empty() {
+        plain(out, b",\"service\":\"", entry.service);
+    }
+    if !entry.operation.is_empty() {
+        text(out, b",\"operation\":\"", entry.operation);
+    }
+    if !entry.release.is_empty() {
+        plain(out, b",\"release\":\"", entry.release);
+    }
+    if let Some(problem) = entry.problem {
+        plain(out, b",\"problem\":\"", problem);
     }
     number(out, b",\"status\":", u64::from(entry.status));
     number(out, b",\"latency_us\":", entry.latency_us);
@@ -98,6 +99,15 @@ fn put(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
 fn text(out: &mut Vec<u8>, key: &[u8], value: &str) {
     out.extend_from_slice(key);
     escaped(value, TEXT_BYTES_MAX, out);
+    out.push(b'"');
+}
+
+/// A text of ours that holds nothing to escape: a name by the rules of the manifest, a version, a
+/// code.
+fn plain(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    debug_assert!(is_plain(value.as_bytes()), "{value:?}");
+    out.extend_from_slice(key);
+    out.extend_from_slice(value.as_bytes());
     out.push(b'"');
 }
 

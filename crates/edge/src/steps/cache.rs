@@ -221,11 +221,7 @@ impl Turn {
 
     /// Whether nothing has to be done, now that the service has answered or failed: the client gets
     /// the very outcome.
-    pub(crate) fn is_over(
-        &self,
-        context: &ConnContext,
-        outcome: &Result<Passed, Problem>,
-    ) -> bool {
+    pub(crate) fn is_over(&self, context: &ConnContext, outcome: &Result<Passed, Problem>) -> bool {
         match self {
             Self::Past => true,
             Self::Dormant(dormant) => {

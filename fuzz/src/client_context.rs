@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use http::{HeaderMap, HeaderValue};
 use plimsoll_http_kit::ClientContext;
-use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_http_kit::client::{
     ClientRules, INSTALLATION_BYTES_MAX, PLIMSOLL_CLIENT, VALUE_BYTES_MAX,
 };
+use plimsoll_http_kit::hygiene::Fields;
 use plimsoll_manifest::{ClientHeaders, Manifest};
 
 const MAPPED: &str = "

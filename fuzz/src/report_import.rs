@@ -20,8 +20,13 @@ pub fn run(data: &[u8]) {
         let facts = report.facts().expect("facts cannot be written");
         let count = |name: &str| facts.get(name).and_then(Value::as_u64).unwrap_or(0);
         let begun = data.iter().filter(|byte| matches!(byte, b'{' | b'<')).count() as u64;
-        for names in [&["tests"][..], &["results", "suppressed"], &["passed", "failed", "skipped"]] {
-            assert!(names.iter().map(|name| count(name)).sum::<u64>() <= begun, "{}", report.says());
+        for names in [&["tests"][..], &["results", "suppressed"], &["passed", "failed", "skipped"]]
+        {
+            assert!(
+                names.iter().map(|name| count(name)).sum::<u64>() <= begun,
+                "{}",
+                report.says()
+            );
         }
         assert!(count("failures") + count("errors") + count("skipped") <= begun);
         assert!(report.says().len() <= 256, "{}", report.says());

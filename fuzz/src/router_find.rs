@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, Method};
 use plimsoll_edge::router::{Match, Router, RouterOptions};
-use plimsoll_snapshot::{OperationRoute, Routes, Security, ServiceRoutes};
+use plimsoll_snapshot::{OperationRoute, Routes, ServiceRoutes};
 
 use crate::head::decode;
 
@@ -71,15 +71,8 @@ fn line(text: &str) -> Option<(Method, &str)> {
 }
 
 fn routes(table: &[(Method, &str)]) -> Routes {
-    let operations = table.iter().enumerate().map(|(index, (method, template))| OperationRoute {
-        id: format!("op{index}"),
-        method: method.to_string(),
-        template: (*template).to_owned(),
-        security: Security::Public,
-        cost: 1,
-        body_bytes_max: None,
-        total_timeout_ms: None,
-        summary: None,
+    let operations = table.iter().enumerate().map(|(index, (method, template))| {
+        OperationRoute::new(format!("op{index}"), method.to_string(), (*template).to_owned())
     });
     Routes::new(vec![ServiceRoutes {
         service: "shop".into(),

@@ -129,6 +129,35 @@ pub struct OperationRoute {
     pub summary: Option<String>,
 }
 
+impl OperationRoute {
+    /// An operation of which nothing more is said: open to everybody, at a cost of one.
+    #[must_use]
+    pub fn new(id: String, method: String, template: String) -> Self {
+        Self {
+            id,
+            method,
+            template,
+            security: Security::Public,
+            cost: 1,
+            body_bytes_max: None,
+            total_timeout_ms: None,
+            revocation_strict: false,
+            compression: None,
+            retries: None,
+            hedge: false,
+            breaker: None,
+            admission: None,
+            criticality: Criticality::default(),
+            fallback_file: None,
+            fallback_operation: None,
+            audit: None,
+            idempotency: Idempotency::default(),
+            cache: CacheRoute::default(),
+            summary: None,
+        }
+    }
+}
+
 /// An operation of some service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationName {

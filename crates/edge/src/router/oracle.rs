@@ -4,9 +4,7 @@
 use std::cmp::Reverse;
 
 use http::{HeaderMap, Method};
-use plimsoll_snapshot::{
-    CacheRoute, Criticality, Idempotency, OperationRoute, Routes, Security, ServiceRoutes,
-};
+use plimsoll_snapshot::{OperationRoute, Routes, ServiceRoutes};
 use proptest::prelude::*;
 
 use super::{Match, Router, RouterFault, RouterOptions};
@@ -143,27 +141,8 @@ fn build(table: &[(Method, String)]) -> Result<Router, RouterFault> {
     let operations = table
         .iter()
         .enumerate()
-        .map(|(index, (method, template))| OperationRoute {
-            id: format!("op{index}"),
-            method: method.to_string(),
-            template: template.clone(),
-            security: Security::Public,
-            cost: 1,
-            body_bytes_max: None,
-            total_timeout_ms: None,
-            revocation_strict: false,
-            compression: None,
-            retries: None,
-            hedge: false,
-            breaker: None,
-            admission: None,
-            criticality: Criticality::default(),
-            fallback_file: None,
-            fallback_operation: None,
-            audit: None,
-            idempotency: Idempotency::default(),
-            cache: CacheRoute::default(),
-            summary: None,
+        .map(|(index, (method, template))| {
+            OperationRoute::new(format!("op{index}"), method.to_string(), template.clone())
         })
         .collect();
     let service = ServiceRoutes {

@@ -1,10 +1,7 @@
 //! What the router answers, case by case.
 
 use http::{HeaderMap, HeaderValue, Method};
-use plimsoll_snapshot::{
-    ApiVersion, CacheRoute, Criticality, Idempotency, OperationRoute, Routes, Security,
-    ServiceRoutes,
-};
+use plimsoll_snapshot::{ApiVersion, OperationRoute, Routes, Security, ServiceRoutes};
 
 use super::{Kinds, Match, PassthroughOptions, Router, RouterFault, RouterOptions};
 
@@ -14,26 +11,9 @@ fn service(name: &str, version: Option<ApiVersion>, operations: &[&str]) -> Serv
         .map(|text| {
             let (method, template) = text.split_once(' ').unwrap();
             OperationRoute {
-                id: (*text).to_owned(),
-                method: method.to_owned(),
-                template: template.to_owned(),
-                security: Security::Public,
-                cost: 1,
                 body_bytes_max: Some(7),
                 total_timeout_ms: Some(1_500),
-                revocation_strict: false,
-                compression: None,
-                retries: None,
-                hedge: false,
-                breaker: None,
-                admission: None,
-                criticality: Criticality::default(),
-                fallback_file: None,
-                fallback_operation: None,
-                audit: None,
-                idempotency: Idempotency::default(),
-                cache: CacheRoute::default(),
-                summary: None,
+                ..OperationRoute::new((*text).to_owned(), method.to_owned(), template.to_owned())
             }
         })
         .collect::<Vec<_>>();

@@ -27,6 +27,8 @@ const AUDITED: &str = "[[operation]]\nid = \"createOrder\"\naudit = true\n";
 const WRITERS: usize = 4;
 /// From the kill until it is ready and the ledger takes entries again.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// So long nothing of the spool may stand still.
+const DRAINED_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -227,8 +229,9 @@ fn crash(kind: Kind) {
     }
     assert!(slowest < BACK_WITHIN, "{slowest:?}");
     assert!(!orders.is_empty() && !actions.is_empty(), "nothing was written");
-    // What was answered before the kill is in the spool, and reaches the ledger by itself.
-    let begun = Stopwatch::start();
+    // What was answered before the kill is in the spool, and reaches the ledger by itself, however
+    // much it is by now: as long as it gets less, it is on its way.
+    let (mut left, mut since) = (usize::MAX, Stopwatch::start());
     loop {
         let written = written(stage.data_dir.path());
         let missing: Vec<_> = orders.iter().filter(|id| !written.contains_key(*id)).collect();
@@ -237,7 +240,11 @@ fn crash(kind: Kind) {
             assert!(doubled.is_empty(), "{doubled:?}");
             break;
         }
-        assert!(begun.elapsed() < Duration::from_secs(10), "missing: {missing:?}");
+        if missing.len() < left {
+            (left, since) = (missing.len(), Stopwatch::start());
+        }
+        let first = &missing[..missing.len().min(5)];
+        assert!(since.elapsed() < DRAINED_WITHIN, "{left} are missing, the first: {first:?}");
         std::thread::sleep(Duration::from_millis(100));
     }
     // The same id again says that it stands there: 200, not 201.

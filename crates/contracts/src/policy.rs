@@ -182,26 +182,8 @@ fn add(
     let id = id.unwrap_or_else(|| generated_id(method, template, &mut taken));
     service.found.push(Found {
         route: OperationRoute {
-            id,
-            method: method.to_owned(),
-            template: template.to_owned(),
             security: Security::any_token(),
-            cost: 1,
-            body_bytes_max: None,
-            total_timeout_ms: None,
-            revocation_strict: false,
-            retries: None,
-            hedge: false,
-            breaker: None,
-            admission: None,
-            criticality: Criticality::default(),
-            fallback_file: None,
-            fallback_operation: None,
-            audit: None,
-            compression: None,
-            idempotency: Idempotency::default(),
-            cache: CacheRoute::default(),
-            summary: None,
+            ..OperationRoute::new(id, method.to_owned(), template.to_owned())
         },
         shape,
         pointer: key,

@@ -393,26 +393,12 @@ mod tests {
         )
             .prop_map(|((id, method, template), security, (cost, body, time, summary))| {
                 OperationRoute {
-                    id,
-                    method,
-                    template,
                     security,
                     cost,
-                    revocation_strict: false,
-                    retries: None,
-                    hedge: false,
-                    breaker: None,
-                    admission: None,
-                    criticality: Criticality::default(),
-                    fallback_file: None,
-                    fallback_operation: None,
-                    audit: None,
-                    compression: None,
-                    idempotency: Idempotency::default(),
-                    cache: CacheRoute::default(),
                     body_bytes_max: body,
                     total_timeout_ms: time,
                     summary,
+                    ..OperationRoute::new(id, method, template)
                 }
             })
     }

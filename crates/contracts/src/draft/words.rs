@@ -106,33 +106,10 @@ pub(super) fn name(title: &str) -> String {
 #[cfg(test)]
 mod tests {
 
-    use plimsoll_snapshot::{CacheRoute, Criticality, Idempotency, Security};
-
     use super::*;
 
     fn looks(method: &str, id: &str, template: &str) -> Option<Kind> {
-        kind(&OperationRoute {
-            id: id.into(),
-            method: method.into(),
-            template: template.into(),
-            security: Security::Public,
-            cost: 1,
-            body_bytes_max: None,
-            total_timeout_ms: None,
-            revocation_strict: false,
-            retries: None,
-            hedge: false,
-            breaker: None,
-            admission: None,
-            criticality: Criticality::default(),
-            fallback_file: None,
-            fallback_operation: None,
-            audit: None,
-            compression: None,
-            idempotency: Idempotency::default(),
-            cache: CacheRoute::default(),
-            summary: None,
-        })
+        kind(&OperationRoute::new(id.into(), method.into(), template.into()))
     }
 
     #[test]
